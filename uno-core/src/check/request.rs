@@ -1,0 +1,172 @@
+//! What a whole append or commit is refused for, before a store looks at anything that it holds.
+
+use std::collections::HashSet;
+
+use super::{Limits, Refusal, metadata, text};
+use crate::{Commit, Payload, StreamAppend};
+
+/// The longest name or key of a document, a process or a message, in bytes: what every database can index.
+const MAX_NAME: usize = 512;
+
+impl Limits {
+    /// Whether a store may carry out this append: every stream once and with at least one event, and every
+    /// event as [`check`](Self::check) wants it.
+    ///
+    /// # Errors
+    /// The first thing that is not so.
+    pub fn check_appends(&self, appends: &[StreamAppend]) -> Result<(), Refusal> {
+        let mut streams = HashSet::with_capacity(appends.len());
+        for append in appends {
+            if !streams.insert(append.stream()) {
+                return Err(Refusal::new(
+                    "streams",
+                    format!("has {} more than once", append.stream()),
+                ));
+            }
+            if append.events().is_empty() {
+                return Err(Refusal::new(
+                    "events",
+                    format!("is empty for {}", append.stream()),
+                ));
+            }
+            for event in append.events() {
+                self.check(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a store may carry out this commit: its appends by [`check_appends`](Self::check_appends), and names
+    /// and keys of everything else with 1 to 512 bytes and no NUL.
+    ///
+    /// # Errors
+    /// The first thing that is not so.
+    pub fn check_commit<Tx>(&self, commit: &Commit<Tx>) -> Result<(), Refusal> {
+        self.check_appends(&commit.appends)?;
+        for snapshot in &commit.snapshots {
+            text("snapshot.shape", snapshot.shape())?;
+            body("snapshot.body", snapshot.body())?;
+        }
+        for document in &commit.documents {
+            name("document.collection", document.collection())?;
+            name("document.key", document.key())?;
+            document
+                .body()
+                .map_or(Ok(()), |content| body("document.body", content))?;
+        }
+        for process in &commit.processes {
+            name("process.process", process.process())?;
+            name("process.key", process.key())?;
+            body("process.body", process.body())?;
+        }
+        for message in &commit.messages {
+            name("message.queue", message.queue())?;
+            name("message.key", message.key())?;
+            name("message.name", message.name())?;
+            body("message.payload", message.payload())?;
+            metadata(message.metadata())?;
+        }
+        for acknowledgement in &commit.acknowledgements {
+            name("acknowledgement.queue", acknowledgement.queue())?;
+        }
+        Ok(())
+    }
+}
+
+fn name(field: &str, value: &str) -> Result<(), Refusal> {
+    if value.is_empty() || value.len() > MAX_NAME {
+        return Err(Refusal::new(
+            field,
+            format!("has {} bytes, and 1 to {MAX_NAME} are allowed", value.len()),
+        ));
+    }
+    text(field, value)
+}
+
+fn body(field: &str, value: &Payload) -> Result<(), Refusal> {
+    if value.len() > Limits::MAX_PAYLOAD {
+        let length = value.len();
+        return Err(Refusal::new(
+            field,
+            format!(
+                "has {length} bytes, more than the {} allowed",
+                Limits::MAX_PAYLOAD
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DocumentWrite, EventName, ExpectedVersion, NewEvent, SchemaVersion, StreamId};
+
+    fn event() -> NewEvent {
+        let payload = Payload::from_json("{}").unwrap();
+        NewEvent::from_payload(
+            EventName::new("noted").unwrap(),
+            SchemaVersion::FIRST,
+            payload,
+        )
+    }
+
+    fn append(key: &str, events: Vec<NewEvent>) -> StreamAppend {
+        StreamAppend::new(
+            StreamId::new("note", key).unwrap(),
+            ExpectedVersion::Any,
+            events,
+        )
+    }
+
+    #[test]
+    fn a_stream_occurs_once_and_has_events() {
+        let check = |appends: &[StreamAppend]| Limits::default().check_appends(appends);
+        assert_eq!(
+            check(&[append("a", vec![event()]), append("b", vec![event()])]),
+            Ok(())
+        );
+        assert_eq!(check(&[append("a", vec![])]).unwrap_err().field(), "events");
+        assert_eq!(
+            check(&[append("a", vec![event()]), append("a", vec![event()])])
+                .unwrap_err()
+                .field(),
+            "streams"
+        );
+    }
+
+    #[test]
+    fn names_are_what_every_database_can_index() {
+        let check = |key: &str| {
+            let mut commit = Commit::<()>::new();
+            commit.documents.push(DocumentWrite::remove("notes", key));
+            Limits::default().check_commit(&commit)
+        };
+        for good in ["a", "é", "'; drop", &"x".repeat(512)] {
+            assert_eq!(check(good), Ok(()), "{good:?}");
+        }
+        for bad in ["", "\0", &"x".repeat(513)] {
+            assert_eq!(check(bad).unwrap_err().field(), "document.key", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_not_every_store_keeps_is_refused() {
+        let check =
+            |time: &str| Limits::default().check(&event().with_occurred_at(time.parse().unwrap()));
+        for good in [
+            "0001-01-01T00:00:00Z",
+            "1969-12-31T23:59:59.999999Z",
+            "9999-12-31T23:59:59.999999Z",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "0000-12-31T23:59:59Z",
+            "+10000-01-01T00:00:00Z",
+            "2016-12-31T23:59:60Z",
+        ] {
+            assert_eq!(check(bad).unwrap_err().field(), "occurred_at", "{bad}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! [`Event`]: a fact with a stable stored name and a schema version.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{SchemaVersion, Upcaster};
+
+/// A fact: something that has happened, named in the past tense.
+///
+/// Derive it. The stored name comes from the type's name unless it is given:
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use uno_core::Event;
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct OrderPlaced { total_cents: i64 }                 // "order_placed", version 1
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(name = "parcel_sent", version = 2, upcast(1 = rename_weight))]
+/// struct ParcelSent { grams: u32 }
+///
+/// fn rename_weight(mut old: serde_json::Value) -> serde_json::Value {
+///     if let Some(map) = old.as_object_mut() {
+///         if let Some(weight) = map.remove("weight") { map.insert("grams".into(), weight); }
+///     }
+///     old
+/// }
+///
+/// assert_eq!(OrderPlaced::NAME, "order_placed");
+/// assert_eq!(ParcelSent::DESCRIPTOR.version().get(), 2);
+/// ```
+///
+/// # Contract
+/// 1. `NAME` never changes once an event was stored, and no other type has it. The type's own name may change.
+/// 2. A value that was written reads back equal: `deserialize(serialize(event)) == event`.
+/// 3. When the stored shape changes in a way that old data can't be read with, `VERSION` goes up by one
+///    and `UPCASTERS` gets the step from the version before.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    note = "derive it: `#[derive(Event, Serialize, Deserialize)]`"
+)]
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name the event is stored under.
+    const NAME: &'static str;
+    /// The version of the shape that this type has.
+    const VERSION: SchemaVersion = SchemaVersion::FIRST;
+    /// The steps from older shapes to this one: from version 1 to 2, from 2 to 3, and so on.
+    const UPCASTERS: &'static [Upcaster] = &[];
+    /// All of it in one value.
+    const DESCRIPTOR: EventDescriptor = EventDescriptor {
+        name: Self::NAME,
+        version: Self::VERSION,
+        upcasters: Self::UPCASTERS,
+    };
+}
+
+/// What is known about an event type without a value of it.
+#[derive(Clone, Copy, Debug)]
+pub struct EventDescriptor {
+    name: &'static str,
+    version: SchemaVersion,
+    upcasters: &'static [Upcaster],
+}
+
+impl EventDescriptor {
+    /// The name the event is stored under.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version of the shape that the type has now.
+    #[must_use]
+    pub const fn version(&self) -> SchemaVersion {
+        self.version
+    }
+
+    /// The steps from older shapes.
+    #[must_use]
+    pub const fn upcasters(&self) -> &'static [Upcaster] {
+        self.upcasters
+    }
+}

@@ -1,0 +1,98 @@
+//! The vocabulary and the ports of the Uno framework: no runtime, no driver, no I/O.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use uno_core::{Event, EventSet, NewEvent};
+//!
+//! #[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+//! pub struct UserRegistered { pub name: String }
+//!
+//! #[derive(EventSet, Clone, Debug, PartialEq)]
+//! pub enum UserEvent { Registered(UserRegistered) }
+//!
+//! let event = UserEvent::from(UserRegistered { name: "ada".into() });
+//! let stored = NewEvent::encode(&event)?;
+//! assert_eq!(stored.name().as_str(), "user_registered");
+//! assert_eq!(stored.payload().as_str(), r#"{"name":"ada"}"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The ideas
+//!
+//! * An **event** is a fact with a stable stored name and a schema version ([`Event`]); an **event
+//!   set** is the closed enum of the events that something handles ([`EventSet`]).
+//! * A **store** keeps events in streams and in one global order ([`EventStore`]). Raw records go in
+//!   and out; everything typed goes through **one** decode path, [`Decoder`].
+//! * A **commit** is data: events, checkpoints, read-model rows, messages and the caller's own work
+//!   that become durable together or not at all ([`Commit`], [`Transactional`]).
+//! * Ports come in tiers, so that a backend implements as many as it can: [`EventStore`], then
+//!   [`Transactional`], [`DocumentStore`], [`CheckpointStore`], and [`ProcessStore`]. A store that has
+//!   them all is a [`Backend`].
+//!
+//! # What it does not do
+//!
+//! It runs nothing. Buses and subscriptions live in `uno-events`, aggregates in `uno-domain`,
+//! transactions over aggregates in `uno-uow`, storage in the `uno-store-…` crates.
+//!
+//! # Crate features
+//!
+//! * **derive** (default): the derives [`Event`](derive@Event), [`EventSet`](derive@EventSet),
+//!   [`Command`](derive@Command) and [`CommandSet`](derive@CommandSet).
+
+mod check;
+mod clock;
+mod command;
+mod decoder;
+mod envelope;
+mod error;
+mod event;
+mod event_set;
+mod ids;
+mod into_events;
+mod metadata;
+mod names;
+mod new_event;
+mod payload;
+mod port;
+mod recorded_event;
+mod stream_id;
+mod upcast;
+mod version;
+
+#[cfg(feature = "derive")]
+pub use uno_macros::{
+    CoreCommand as Command, CoreCommandSet as CommandSet, CoreEvent as Event,
+    CoreEventSet as EventSet,
+};
+
+pub use crate::{
+    check::{Limits, Refusal},
+    clock::{Clock, ManualClock, SystemClock, truncate_to_micros},
+    command::{Command, CommandDescriptor, CommandSet, EncodedCommand},
+    decoder::{DecodeError, Decoder, DecoderBuilder, Fault, RegistrationError},
+    envelope::Envelope,
+    error::{AppendError, BoxError, CommitError, Stale, StoreError},
+    event::{Event, EventDescriptor},
+    event_set::EventSet,
+    ids::{CommandId, CorrelationId, EventId, StoreEpoch},
+    into_events::IntoEvents,
+    metadata::{InvalidTraceParent, Metadata, TraceParent},
+    names::{CommandName, EventName, NameError},
+    new_event::{EncodeError, NewEvent},
+    payload::Payload,
+    port::{
+        Acknowledgement, AsOf, Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit,
+        Direction, Document, DocumentStore, DocumentWrite, EventFilter, EventStore, EventStoreExt,
+        Head, LogPage, LogPager, NewMessage, ProcessRecord, ProcessStatus, ProcessStore,
+        ProcessWrite, QueuedMessage, ReadEventsError, ReadLog, ReadStream, Receipt, Snapshot,
+        StoreChange, StreamAppend, StreamAppended, SubscriptionName, SubscriptionNameError,
+        Transactional, Work,
+    },
+    recorded_event::{RecordedEvent, RecordedParts},
+    stream_id::{Category, StreamId, StreamIdError},
+    upcast::{UpcastFn, UpcastResult, Upcaster, typed as upcast},
+    version::{ExpectedVersion, OutOfRange, Position, SchemaVersion, Version},
+};
+
+#[doc(hidden)]
+pub mod __private;
