@@ -1,0 +1,137 @@
+//! [`Target`]: a handler whose event type is forgotten, and the decoding that handlers of one set share.
+
+use std::{
+    any::{Any, TypeId},
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+};
+
+use uno_core::{BoxError, DecodeError, Decoder, Envelope, EventSet, RecordedEvent};
+
+use super::HandlerResult;
+use crate::{
+    SharedHandler, SharedRecordedHandler,
+    guard::{error_text, panic_text},
+};
+
+/// An event in the form that the handlers of one set take it: a shared envelope, or the record itself.
+pub(super) type Share = Arc<dyn Any + Send + Sync>;
+
+/// A handler whose event type is forgotten.
+pub(super) trait Target: Send + Sync {
+    /// The type behind the shares that it takes. Targets with the same key take the same shares.
+    fn key(&self) -> TypeId;
+
+    fn decode(&self, decoder: &Decoder, event: &Arc<RecordedEvent>) -> Result<Share, DecodeError>;
+
+    /// Calls the handler with a share of the type that `key` names.
+    fn call(&self, share: Share)
+    -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>>;
+}
+
+pub(super) fn typed<E: EventSet>(handler: SharedHandler<E>) -> Box<dyn Target> {
+    Box::new(Typed(handler))
+}
+
+pub(super) fn recorded(handler: SharedRecordedHandler) -> Box<dyn Target> {
+    Box::new(Recorded(handler))
+}
+
+struct Typed<E: EventSet>(SharedHandler<E>);
+
+impl<E: EventSet> Target for Typed<E> {
+    fn key(&self) -> TypeId {
+        TypeId::of::<Envelope<E>>()
+    }
+
+    fn decode(&self, decoder: &Decoder, event: &Arc<RecordedEvent>) -> Result<Share, DecodeError> {
+        Ok(Arc::new(decoder.decode::<E>(event)?))
+    }
+
+    fn call(
+        &self,
+        share: Share,
+    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
+        self.0.call(
+            share
+                .downcast()
+                .expect("a share is of the type that the target's key names"),
+        )
+    }
+}
+
+struct Recorded(SharedRecordedHandler);
+
+impl Target for Recorded {
+    fn key(&self) -> TypeId {
+        TypeId::of::<RecordedEvent>()
+    }
+
+    fn decode(&self, _: &Decoder, event: &Arc<RecordedEvent>) -> Result<Share, DecodeError> {
+        Ok(Arc::clone(event) as Share)
+    }
+
+    fn call(
+        &self,
+        share: Share,
+    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
+        self.0.call(
+            share
+                .downcast()
+                .expect("a share is of the type that the target's key names"),
+        )
+    }
+}
+
+/// One event, decoded once for each set that its handlers ask for.
+pub(super) struct Decoded<'p> {
+    decoder: &'p Decoder,
+    event: &'p Arc<RecordedEvent>,
+    /// Mostly there is one, and it needs no list.
+    first: Option<(TypeId, Result<Share, HandlerResult>)>,
+    others: Vec<(TypeId, Result<Share, HandlerResult>)>,
+}
+
+impl<'p> Decoded<'p> {
+    pub(super) fn new(decoder: &'p Decoder, event: &'p Arc<RecordedEvent>) -> Self {
+        Self {
+            decoder,
+            event,
+            first: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// The share for a target, or the result of a handler that can't be given one.
+    pub(super) fn share_for(&mut self, target: &dyn Target) -> Result<Share, HandlerResult> {
+        let key = target.key();
+        if let Some((_, share)) = self
+            .first
+            .iter()
+            .chain(&self.others)
+            .find(|(of, _)| *of == key)
+        {
+            return share.clone();
+        }
+        let share = self.decode(target);
+        match self.first {
+            None => self.first = Some((key, share.clone())),
+            Some(_) => self.others.push((key, share.clone())),
+        }
+        share
+    }
+
+    fn decode(&self, target: &dyn Target) -> Result<Share, HandlerResult> {
+        // Deserializing and upcasting are the user's code, which may panic.
+        match catch_unwind(AssertUnwindSafe(|| target.decode(self.decoder, self.event))) {
+            Ok(Ok(share)) => Ok(share),
+            Ok(Err(error)) => Err(HandlerResult::Undecodable(error_text(&error).into())),
+            Err(panic) => {
+                let why = format!("panicked: {}", panic_text(&*panic));
+                Err(HandlerResult::Undecodable(why.into()))
+            }
+        }
+    }
+}

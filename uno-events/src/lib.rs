@@ -1,0 +1,80 @@
+//! Event bus and durable subscriptions of the Uno framework.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use serde::{Deserialize, Serialize};
+//! use uno_core::{BoxError, Envelope, Event, EventStoreExt, ExpectedVersion, SubscriptionName};
+//! use uno_events::{EventHandler, Replay, Subscription, SubscriptionManager};
+//!
+//! #[derive(Event, Serialize, Deserialize)]
+//! struct OrderPlaced { total_cents: i64 }
+//!
+//! struct Analytics;
+//! impl EventHandler<OrderPlaced> for Analytics {
+//!     async fn handle(&self, event: &Envelope<OrderPlaced>) -> Result<(), BoxError> {
+//!         assert_eq!(event.event().total_cents, 1999);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Arc::new(uno_store_memory::MemoryStore::new());
+//! let manager = SubscriptionManager::new(store.clone(), store.clone());
+//! manager.subscribe(Subscription::handler(SubscriptionName::new("analytics")?, Replay::Safe, Analytics))?;
+//! manager.start_all().await?;
+//!
+//! store.append_events("order-1742".parse()?, ExpectedVersion::NoStream, &[OrderPlaced { total_cents: 1999 }]).await?;
+//! manager.until_idle().await?;
+//! assert_eq!(manager.status().await[0].counts().handled(), 1);
+//! manager.stop_all().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The ideas
+//!
+//! * A **durable subscription** ([`Subscription`]) reads the log from its checkpoint on and feeds a handler or a
+//!   [`Consumer`]: in order, at least once, and exactly once where the consumer commits its effects together with the
+//!   checkpoint. One that fails retries, then stops visibly. It never skips. [`SubscriptionManager`] runs them.
+//! * The **bus** ([`EventBus`]) hands events to the handlers of this process at once and reports what became of each. It
+//!   is a hint, and the log is the truth.
+//! * A **handler** ([`EventHandler`]) is a type with an `async fn`, or a closure. Handlers share immutable envelopes. In a
+//!   subscription each declares whether it may be replayed ([`Replay`]).
+//! * Those who follow the end of the log share one reader and one bounded ring of events ([`LogFeed`]).
+//!
+//! # What it does not do
+//!
+//! It stores nothing: logs and checkpoints are ports of `uno-core`. Two processes that run a subscription of one name do
+//! not share the work; they only do no harm to one another.
+//!
+//! # Crate features
+//!
+//! None.
+
+mod bus;
+mod consumer;
+mod feed;
+mod guard;
+mod handler;
+mod manager;
+mod subscription;
+pub mod telemetry;
+
+pub use crate::{
+    bus::{
+        EventBus, EventBusBuilder, HandlerHandle, HandlerOptions, HandlerOutcome, HandlerResult,
+        Priority, Published, Topic,
+    },
+    consumer::{Batch, ConsumeError, Consumer},
+    feed::LogFeed,
+    handler::{
+        EventHandler, IntoEventHandler, IntoRecordedHandler, RecordedHandler, Replay,
+        SharedHandler, SharedRecordedHandler, handler_fn,
+    },
+    manager::{
+        StopReason, SubscriptionCounts, SubscriptionError, SubscriptionManager,
+        SubscriptionManagerBuilder, SubscriptionState, SubscriptionStatus, WaitError,
+    },
+    subscription::{Group, RetryPolicy, Subscription},
+};

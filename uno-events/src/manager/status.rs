@@ -1,0 +1,277 @@
+//! [`SubscriptionStatus`]: what is to be known of a subscription from outside.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use uno_core::{Position, SubscriptionName};
+
+use crate::{Group, Replay};
+
+/// A subscription as it is now.
+#[derive(Clone, Debug)]
+pub struct SubscriptionStatus {
+    pub(super) name: SubscriptionName,
+    pub(super) group: Group,
+    pub(super) replay: Replay,
+    pub(super) state: SubscriptionState,
+    pub(super) checkpoint: Option<Position>,
+    pub(super) position: Position,
+    pub(super) head: Option<Position>,
+    pub(super) lag: Option<Duration>,
+    pub(super) counts: SubscriptionCounts,
+    pub(super) last_error: Option<Arc<str>>,
+}
+
+impl SubscriptionStatus {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &SubscriptionName {
+        &self.name
+    }
+
+    /// The group it belongs to.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// Whether it may be replayed.
+    #[must_use]
+    pub fn replay(&self) -> Replay {
+        self.replay
+    }
+
+    /// What it is doing, or why it is not.
+    #[must_use]
+    pub fn state(&self) -> &SubscriptionState {
+        &self.state
+    }
+
+    /// The saved checkpoint: where it would go on after a crash. `None` when it was never saved.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Position> {
+        self.checkpoint
+    }
+
+    /// Up to where the log has been handled or passed over. At or beyond the checkpoint, since events that do not fit the
+    /// filter are passed over without saving each time.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The end of the log; `None` when the store could not be asked.
+    #[must_use]
+    pub fn head(&self) -> Option<Position> {
+        self.head
+    }
+
+    /// How many events of the log it is behind, at most: positions may have holes where an append failed. `None` when the
+    /// store could not be asked.
+    #[must_use]
+    pub fn lag_events(&self) -> Option<u64> {
+        self.head
+            .map(|head| head.get().saturating_sub(self.position.get()))
+    }
+
+    /// How long the oldest event that it has not come to has been in the store; zero when there is none, `None` when the
+    /// store could not be asked.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        self.lag
+    }
+
+    /// What it has done since it was subscribed.
+    #[must_use]
+    pub fn counts(&self) -> SubscriptionCounts {
+        self.counts
+    }
+
+    /// What went wrong last, with its causes, even if it was overcome since.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+}
+
+/// What a subscription has done since it was subscribed to this manager.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubscriptionCounts {
+    pub(super) handled: u64,
+    pub(super) failed: u64,
+    pub(super) retried: u64,
+}
+
+impl SubscriptionCounts {
+    /// Events that were handled and checkpointed.
+    #[must_use]
+    pub fn handled(&self) -> u64 {
+        self.handled
+    }
+
+    /// Attempts that failed, of whole batches as of single events.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Attempts that were made again after a wait.
+    #[must_use]
+    pub fn retried(&self) -> u64 {
+        self.retried
+    }
+}
+
+/// What a subscription is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscriptionState {
+    /// It looks for its checkpoint.
+    Starting,
+    /// It handles events.
+    Running,
+    /// It has handled everything and waits for more.
+    CaughtUp,
+    /// It was paused.
+    Paused,
+    /// Something failed, and it waits before it tries again.
+    Retrying {
+        /// How many attempts have failed in a row.
+        attempt: u32,
+        /// What went wrong, with its causes.
+        error: Arc<str>,
+    },
+    /// It does nothing until it is started.
+    Stopped {
+        /// Why.
+        why: StopReason,
+        /// How far it has come.
+        position: Position,
+    },
+}
+
+impl SubscriptionState {
+    /// Whether it does nothing until it is started.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped { .. })
+    }
+
+    /// Why it has stopped, when it stopped because of a failure.
+    #[must_use]
+    pub fn failure(&self) -> Option<&StopReason> {
+        match self {
+            Self::Stopped { why, .. } if why.is_failure() => Some(why),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SubscriptionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Running => f.write_str("running"),
+            Self::CaughtUp => f.write_str("caught up"),
+            Self::Paused => f.write_str("paused"),
+            Self::Retrying { attempt, error } => {
+                write!(f, "retrying after {attempt} failed attempts: {error}")
+            }
+            Self::Stopped { why, position } => write!(f, "stopped at position {position}: {why}"),
+        }
+    }
+}
+
+/// Why a subscription has stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// It was never started here.
+    NotStarted,
+    /// It was asked to.
+    Requested,
+    /// An event could not be handled, and its retries are used up. The checkpoint is before it.
+    Failed {
+        /// Which event.
+        position: Position,
+        /// How often it was tried.
+        attempts: u32,
+        /// What went wrong last, with its causes.
+        error: Arc<str>,
+    },
+    /// An event can't be decoded. The checkpoint is before it.
+    Undecodable {
+        /// Which event.
+        position: Position,
+        /// What is wrong with it, with its causes.
+        error: Arc<str>,
+    },
+    /// The log is not the one that the checkpoint belongs to: a backup was restored, or the wrong store is connected.
+    LogDiverged {
+        /// Where the checkpoint is.
+        checkpoint: Position,
+        /// In what the log differs.
+        what: Arc<str>,
+    },
+    /// The store failed in a way that trying again does not help.
+    Store {
+        /// What it said, with its causes.
+        error: Arc<str>,
+    },
+    /// Code outside the consumer panicked, such as the store's.
+    Panicked {
+        /// What the panic said.
+        message: Arc<str>,
+    },
+}
+
+impl StopReason {
+    /// Whether it is a fault, and not somebody's wish.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::NotStarted | Self::Requested)
+    }
+
+    /// The kind of reason in a word, for telemetry: without texts of errors, which may hold secrets.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::Requested => "requested",
+            Self::Failed { .. } => "failed",
+            Self::Undecodable { .. } => "undecodable",
+            Self::LogDiverged { .. } => "log_diverged",
+            Self::Store { .. } => "store",
+            Self::Panicked { .. } => "panicked",
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted => f.write_str("it was not started"),
+            Self::Requested => f.write_str("it was asked to stop"),
+            Self::Failed {
+                position,
+                attempts,
+                error,
+            } => {
+                write!(
+                    f,
+                    "the event at position {position} failed {attempts} times: {error}"
+                )
+            }
+            Self::Undecodable { position, error } => write!(
+                f,
+                "the event at position {position} can't be decoded: {error}"
+            ),
+            Self::LogDiverged { checkpoint, what } => {
+                write!(
+                    f,
+                    "the log is not the one that its checkpoint at position {checkpoint} belongs to: {what}"
+                )
+            }
+            Self::Store { error } => write!(f, "the store failed: {error}"),
+            Self::Panicked { message } => write!(f, "a panic: {message}"),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! [`Subscription`]: what is to be fed, and how.
+
+mod handler_consumer;
+mod retry;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use uno_core::{CheckpointStore, Decoder, EventFilter, EventSet, SubscriptionName};
+
+use self::handler_consumer::{HandlerConsumer, RecordedTarget, TypedTarget};
+use crate::{Consumer, IntoEventHandler, IntoRecordedHandler, Replay};
+
+pub use self::retry::RetryPolicy;
+
+/// A durable subscription, as it is given to a [`SubscriptionManager`](crate::SubscriptionManager).
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// # use serde::{Deserialize, Serialize};
+/// use uno_core::{Envelope, SubscriptionName};
+/// use uno_events::{Replay, RetryPolicy, Subscription};
+/// # #[derive(uno_core::Event, Serialize, Deserialize)] struct OrderPlaced { total_cents: i64 }
+///
+/// let mail = Subscription::handler(
+///     SubscriptionName::new("confirmation-mail")?,
+///     Replay::LiveOnly,
+///     |event: Arc<Envelope<OrderPlaced>>| async move {
+///         // … send it
+/// #       let _ = event;
+///         Ok(())
+///     },
+/// )
+/// .group("notifications")
+/// .retry(RetryPolicy::new().retries(5).base(Duration::from_millis(200)));
+/// # let _ = mail;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Subscription {
+    name: SubscriptionName,
+    group: Group,
+    replay: Replay,
+    from_head: bool,
+    batch_size: usize,
+    retry: RetryPolicy,
+    time_limit: Option<Duration>,
+    feeds: Feeds,
+}
+
+/// What a subscription feeds. A handler becomes a consumer once the manager gives it a decoder and a checkpoint store.
+enum Feeds {
+    Consumer(Arc<dyn Consumer>),
+    Handler(Box<dyn FnOnce(HandlerNeeds) -> Arc<dyn Consumer> + Send + Sync>),
+}
+
+/// What a handler needs to be a consumer.
+struct HandlerNeeds {
+    decoder: Decoder,
+    checkpoints: Arc<dyn CheckpointStore>,
+    time_limit: Option<Duration>,
+}
+
+impl Subscription {
+    /// How many events a handler is given before its checkpoint is saved, unless it is said.
+    pub const HANDLER_BATCH: usize = 100;
+    /// How many events a consumer is given at a time, unless it is said.
+    pub const CONSUMER_BATCH: usize = 500;
+    /// How long a handler may take for one event, and a consumer for one batch, unless it is said.
+    pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+    /// A subscription that feeds a consumer, such as a projection or a saga.
+    #[must_use]
+    pub fn new(name: SubscriptionName, replay: Replay, consumer: Arc<dyn Consumer>) -> Self {
+        Self::with(
+            name,
+            replay,
+            Self::CONSUMER_BATCH,
+            Feeds::Consumer(consumer),
+        )
+    }
+
+    /// A subscription that calls a handler for the events of its set, one after the other.
+    ///
+    /// The checkpoint is saved after each batch: every event is handled at least once.
+    #[must_use]
+    pub fn handler<E: EventSet, Form>(
+        name: SubscriptionName,
+        replay: Replay,
+        handler: impl IntoEventHandler<E, Form>,
+    ) -> Self {
+        let handler = handler.into_handler();
+        let target = |needs: HandlerNeeds| TypedTarget::new(handler, needs.decoder);
+        Self::with_target(name, replay, |needs| {
+            let (checkpoints, time_limit) = (Arc::clone(&needs.checkpoints), needs.time_limit);
+            HandlerConsumer::new(target(needs), checkpoints, time_limit)
+        })
+    }
+
+    /// A subscription that calls a handler for recorded events that fit a filter, one after the other.
+    ///
+    /// The checkpoint is saved after each batch: every event is handled at least once.
+    #[must_use]
+    pub fn recorded<Form>(
+        name: SubscriptionName,
+        replay: Replay,
+        filter: EventFilter,
+        handler: impl IntoRecordedHandler<Form>,
+    ) -> Self {
+        let target = RecordedTarget::new(handler.into_handler(), filter);
+        Self::with_target(name, replay, |needs| {
+            HandlerConsumer::new(target, needs.checkpoints, needs.time_limit)
+        })
+    }
+
+    fn with_target<C: Consumer>(
+        name: SubscriptionName,
+        replay: Replay,
+        consumer: impl FnOnce(HandlerNeeds) -> C + Send + Sync + 'static,
+    ) -> Self {
+        let feeds = Feeds::Handler(Box::new(move |needs| Arc::new(consumer(needs))));
+        Self::with(name, replay, Self::HANDLER_BATCH, feeds)
+    }
+
+    fn with(name: SubscriptionName, replay: Replay, batch_size: usize, feeds: Feeds) -> Self {
+        Self {
+            name,
+            group: Group::default(),
+            replay,
+            from_head: replay == Replay::LiveOnly,
+            batch_size,
+            retry: RetryPolicy::new(),
+            time_limit: Some(Self::TIME_LIMIT),
+            feeds,
+        }
+    }
+
+    /// The group, such as a bounded context, that it is started, stopped and reported with.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<Group>) -> Self {
+        self.group = group.into();
+        self
+    }
+
+    /// At most this many events at a time; at least one.
+    #[must_use]
+    pub fn batch_size(mut self, events: usize) -> Self {
+        self.batch_size = events.max(1);
+        self
+    }
+
+    /// Starts at the end of the log as it is when the subscription is first started, also when it is replay-safe.
+    #[must_use]
+    pub fn start_at_head(mut self) -> Self {
+        self.from_head = true;
+        self
+    }
+
+    /// How often, and after which waits, an event that could not be handled is tried again.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How long a handler may take for one event, and a consumer for one batch. Then it is dropped, which counts as a failure.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// A handler and a consumer may take as long as they like.
+    #[must_use]
+    pub fn no_time_limit(mut self) -> Self {
+        self.time_limit = None;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &SubscriptionName {
+        &self.name
+    }
+
+    /// The description that the manager keeps.
+    pub(crate) fn prepare(
+        self,
+        decoder: &Decoder,
+        checkpoints: &Arc<dyn CheckpointStore>,
+    ) -> Prepared {
+        let (consumer, time_limit) = match self.feeds {
+            Feeds::Consumer(consumer) => (consumer, self.time_limit),
+            // The limit of a handler is for one event, and its consumer enforces it.
+            Feeds::Handler(consumer) => {
+                let (decoder, checkpoints) = (decoder.clone(), Arc::clone(checkpoints));
+                (
+                    consumer(HandlerNeeds {
+                        decoder,
+                        checkpoints,
+                        time_limit: self.time_limit,
+                    }),
+                    None,
+                )
+            }
+        };
+        Prepared {
+            name: self.name,
+            group: self.group,
+            replay: self.replay,
+            from_head: self.from_head,
+            batch_size: self.batch_size,
+            retry: self.retry,
+            time_limit,
+            consumer,
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("name", &self.name)
+            .field("group", &self.group)
+            .field("replay", &self.replay)
+            .field("from_head", &self.from_head)
+            .field("batch_size", &self.batch_size)
+            .field("retry", &self.retry)
+            .field("time_limit", &self.time_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A subscription that is ready to run.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) name: SubscriptionName,
+    pub(crate) group: Group,
+    pub(crate) replay: Replay,
+    pub(crate) from_head: bool,
+    pub(crate) batch_size: usize,
+    pub(crate) retry: RetryPolicy,
+    /// For one call of the consumer.
+    pub(crate) time_limit: Option<Duration>,
+    pub(crate) consumer: Arc<dyn Consumer>,
+}
+
+/// Names the subscriptions that are started, stopped and reported together, such as those of one bounded context.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group(Arc<str>);
+
+impl Group {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Group {
+    /// The group of subscriptions that name none.
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+impl From<&str> for Group {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for Group {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,163 @@
+//! [`HandlerConsumer`]: a handler as a consumer.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tracing::Instrument as _;
+use uno_core::{
+    BoxError, Checkpoint, CheckpointStore, CheckpointWrite, DecodeError, Decoder, EventFilter,
+    EventName, EventSet, RecordedEvent,
+};
+
+use crate::{
+    Batch, ConsumeError, Consumer, SharedHandler, SharedRecordedHandler, guard::guarded, telemetry,
+};
+
+/// Calls a handler for one event after the other and saves the checkpoint after the batch: at least once.
+///
+/// When an event fails, the checkpoint is saved before it, so that what was handled is not handled again.
+pub(super) struct HandlerConsumer<T> {
+    target: T,
+    checkpoints: Arc<dyn CheckpointStore>,
+    time_limit: Option<Duration>,
+}
+
+/// What differs between typed and recorded events.
+pub(super) trait Target: Send + Sync + 'static {
+    fn filter(&self) -> EventFilter;
+
+    /// The call that is to be made, or why the event can't be decoded.
+    fn prepare(
+        &self,
+        event: &Arc<RecordedEvent>,
+    ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError>;
+}
+
+impl<T: Target> HandlerConsumer<T> {
+    pub(super) fn new(
+        target: T,
+        checkpoints: Arc<dyn CheckpointStore>,
+        time_limit: Option<Duration>,
+    ) -> Self {
+        Self {
+            target,
+            checkpoints,
+            time_limit,
+        }
+    }
+
+    async fn handle(&self, name: &str, event: &Arc<RecordedEvent>) -> Result<(), ConsumeError> {
+        let call = self.target.prepare(event)?;
+        let span = tracing::debug_span!(
+            telemetry::HANDLE,
+            handler = name,
+            event = event.name().as_str(),
+            event_id = %event.id(),
+            position = event.position().get(),
+        );
+        let failed = |source| ConsumeError::Handler {
+            position: event.position(),
+            source,
+        };
+        match guarded(self.time_limit, call.instrument(span)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failed(error)),
+            Err(interrupted) => Err(failed(interrupted.into())),
+        }
+    }
+}
+
+#[async_trait]
+impl<T: Target> Consumer for HandlerConsumer<T> {
+    fn filter(&self) -> EventFilter {
+        self.target.filter()
+    }
+
+    async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
+        let (events, write) = batch.into_parts();
+        let mut handled = None;
+        for event in &events {
+            if let Err(error) = self.handle(write.subscription().as_str(), event).await {
+                if let Some(last) = handled {
+                    // The handler's error is what the caller must hear of, whatever becomes of this save: if it fails,
+                    // the events before are handled once more, which a handler must bear.
+                    let _ = self.checkpoints.save_checkpoint(up_to(&write, last)).await;
+                }
+                return Err(error);
+            }
+            handled = Some(event);
+        }
+        Ok(self.checkpoints.save_checkpoint(write).await?)
+    }
+}
+
+/// The same move of the checkpoint, but only as far as this event.
+fn up_to(write: &CheckpointWrite, event: &RecordedEvent) -> CheckpointWrite {
+    let checkpoint = Checkpoint::after(write.checkpoint().epoch(), event.position(), event.id());
+    CheckpointWrite::new(write.subscription().clone(), write.expected(), checkpoint)
+}
+
+impl<T> fmt::Debug for HandlerConsumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerConsumer")
+            .field("time_limit", &self.time_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handler of the events of a set.
+pub(super) struct TypedTarget<E: EventSet> {
+    handler: SharedHandler<E>,
+    decoder: Decoder,
+}
+
+impl<E: EventSet> TypedTarget<E> {
+    pub(super) fn new(handler: SharedHandler<E>, decoder: Decoder) -> Self {
+        Self { handler, decoder }
+    }
+}
+
+impl<E: EventSet> Target for TypedTarget<E> {
+    fn filter(&self) -> EventFilter {
+        // A name that can't be stored is that of no event.
+        EventFilter::all().names(
+            E::EVENTS
+                .iter()
+                .filter_map(|event| EventName::new(event.name()).ok()),
+        )
+    }
+
+    fn prepare(
+        &self,
+        event: &Arc<RecordedEvent>,
+    ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
+        let envelope = Arc::new(self.decoder.decode::<E>(event)?);
+        Ok(async move { self.handler.call(envelope).await })
+    }
+}
+
+/// A handler of recorded events.
+pub(super) struct RecordedTarget {
+    handler: SharedRecordedHandler,
+    filter: EventFilter,
+}
+
+impl RecordedTarget {
+    pub(super) fn new(handler: SharedRecordedHandler, filter: EventFilter) -> Self {
+        Self { handler, filter }
+    }
+}
+
+impl Target for RecordedTarget {
+    fn filter(&self) -> EventFilter {
+        self.filter.clone()
+    }
+
+    fn prepare(
+        &self,
+        event: &Arc<RecordedEvent>,
+    ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
+        let event = Arc::clone(event);
+        Ok(async move { self.handler.call(event).await })
+    }
+}
