@@ -1,0 +1,68 @@
+//! Unit of work of the Uno framework: load, decide and commit aggregates together in one transaction.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use serde::{Deserialize, Serialize};
+//! # use uno_core::{Event, EventSet, Metadata};
+//! # use uno_domain::Aggregate;
+//! # #[derive(Event, Serialize, Deserialize)] struct Moved { cents: i64 }
+//! # #[derive(EventSet)] enum AccountEvent { Moved(Moved) }
+//! # #[derive(Default)] struct Account { balance: i64 }
+//! # impl Aggregate for Account {
+//! #     const CATEGORY: &'static str = "account";
+//! #     type Id = &'static str;
+//! #     type Event = AccountEvent;
+//! #     fn apply(&mut self, event: &AccountEvent) { let AccountEvent::Moved(moved) = event; self.balance += moved.cents; }
+//! # }
+//! # #[derive(Debug, thiserror::Error)] #[error("there are only {0} cents")] struct TooLittle(i64);
+//! # impl uno_uow::DomainError for TooLittle {}
+//! # impl Account {
+//! #     fn take(&self, cents: i64) -> Result<Moved, TooLittle> {
+//! #         if cents > self.balance { Err(TooLittle(self.balance)) } else { Ok(Moved { cents: -cents }) }
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use uno_uow::Runner;
+//!
+//! let runner = Runner::new(Arc::new(uno_store_memory::MemoryStore::new()));
+//! let transfer = runner.run(Metadata::new(), |uow| Box::pin(async move {
+//!     let mut from = uow.load_or_new::<Account>(&"ada").await?;     // tracked by the unit of work
+//!     let mut to = uow.load_or_new::<Account>(&"grace").await?;     // two at once
+//!     to.record(Moved { cents: 500 });                              // record = apply + remember
+//!     from.decide(|account| account.take(500))?;                    // refused: nothing is committed
+//!     Ok(())
+//! })).await;
+//! assert!(transfer.unwrap_err().is_rejection());                    // both streams or neither
+//! # Ok(()) }
+//! ```
+//!
+//! # The ideas
+//!
+//! * **No transaction is open while user code thinks.** Loading is plain reading; what was recorded, the caller's
+//!   own rows ([`UnitOfWork::work`]), documents and commands become one [`Commit`](uno_core::Commit) at the end.
+//! * **Nothing is published unless it committed, and everything that committed is.** The log is the outbox:
+//!   subscriptions read it, also after a crash.
+//! * **Conflicts are retried with fresh state.** [`Runner::run`] runs the closure again, a bounded number of times, with
+//!   jittered pauses. A commit whose outcome is unknown is never run again by itself.
+//!
+//! # What it does not do
+//!
+//! It keeps no aggregates between units of work, and it does not nest: [`Runner::run`] within another is an error.
+
+mod command_error;
+mod load;
+mod retry;
+mod runner;
+mod slot;
+pub mod telemetry;
+mod unit_of_work;
+
+pub use crate::{
+    command_error::{CommandError, DomainError},
+    load::LoadError,
+    retry::RetryPolicy,
+    runner::{RunError, Runner},
+    slot::Tracked,
+    unit_of_work::{StagingError, UnitOfWork},
+};

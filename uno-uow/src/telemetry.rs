@@ -1,0 +1,19 @@
+//! Names of the spans and events that this crate emits.
+//!
+//! | span or event | level | fields |
+//! |---|---|---|
+//! | [`COMMIT`] | debug | `streams`, `events` |
+//! | [`CONFLICT`] | debug | `attempt` |
+//! | [`SNAPSHOT_REJECTED`] | warn | `stream`, `version`, `why` |
+//! | [`SNAPSHOT_SKIPPED`] | warn | `stream`, `version` |
+//!
+//! Fields carry ids, versions and counts only: payloads and the texts of errors may hold secrets.
+
+/// Span around the commit of one unit of work.
+pub const COMMIT: &str = "uno.uow.commit";
+/// Event: others were faster; the unit of work is run again on fresh state.
+pub const CONFLICT: &str = "uno.uow.conflict";
+/// Event: a snapshot was not believed, and the events were folded instead.
+pub const SNAPSHOT_REJECTED: &str = "uno.uow.snapshot_rejected";
+/// Event: a snapshot was due and could not be made; the events are stored all the same.
+pub const SNAPSHOT_SKIPPED: &str = "uno.uow.snapshot_skipped";

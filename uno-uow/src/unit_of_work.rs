@@ -1,0 +1,287 @@
+//! [`UnitOfWork`]: what is loaded, decided and committed together.
+
+use std::{collections::HashMap, fmt, pin::Pin, sync::Arc};
+
+use serde::Serialize;
+use uno_core::{
+    Acknowledgement, Backend, BoxError, Command, Commit, Decoder, DocumentWrite, EncodeError,
+    Metadata, NewMessage, Payload, Refusal, StreamId, Version,
+};
+use uno_domain::{Aggregate, AggregateRoot};
+use uuid::Uuid;
+
+use crate::{
+    load::{LoadError, load},
+    slot::{AnySlot, CollectError, Slot, Tracked},
+};
+
+/// Aggregates, rows, documents and commands that become durable in one transaction, or not at all.
+///
+/// Handlers get one by reference from a [`Runner`](crate::Runner), which commits it when they succeed and drops it, with
+/// everything that was recorded, when they do not.
+///
+/// Each aggregate is there once, whoever asks for it and however often:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use serde::{Deserialize, Serialize};
+/// # use uno_core::{Event, EventSet, Metadata};
+/// # use uno_domain::Aggregate;
+/// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced {}
+/// # #[derive(EventSet)] enum OrderEvent { Placed(OrderPlaced) }
+/// # #[derive(Default)] struct Order {}
+/// # impl Aggregate for Order {
+/// #     const CATEGORY: &'static str = "order";
+/// #     type Id = u32;
+/// #     type Event = OrderEvent;
+/// #     fn apply(&mut self, _: &OrderEvent) {}
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use uno_store_memory::MemoryStore;
+/// # use uno_uow::{LoadError, Runner};
+/// let runner = Runner::new(Arc::new(MemoryStore::new()));
+/// let mut uow = runner.begin(Metadata::new());
+///
+/// let mut order = uow.create::<Order>(&1742)?;
+/// order.record(OrderPlaced {});
+/// let again = uow.load::<Order>(&1742).await;       // wrong: `order` is still there
+/// assert!(matches!(again, Err(LoadError::InUse(_))));
+///
+/// drop(order);
+/// let again = uow.load::<Order>(&1742).await?;      // right: the same root, with what was recorded on it
+/// assert_eq!(again.uncommitted().len(), 1);
+///
+/// drop(again);                                      // every guard is given back before the commit
+/// runner.commit(uow).await?;
+/// # Ok(()) }
+/// ```
+pub struct UnitOfWork<B: Backend> {
+    backend: Arc<B>,
+    decoder: Decoder,
+    metadata: Metadata,
+    /// In the order of loading, so that commits lock streams in an order that does not depend on hashing.
+    slots: Vec<Arc<dyn AnySlot>>,
+    /// The identity map: which slot holds which stream.
+    places: HashMap<StreamId, usize>,
+    commit: Commit<B::Tx>,
+}
+
+impl<B: Backend> UnitOfWork<B> {
+    pub(crate) fn new(backend: Arc<B>, decoder: Decoder, metadata: Metadata) -> Self {
+        Self {
+            backend,
+            decoder,
+            metadata,
+            slots: Vec::new(),
+            places: HashMap::new(),
+            commit: Commit::new(),
+        }
+    }
+
+    /// The store, for reading. What is read here is not part of the transaction.
+    #[must_use]
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// What the events and commands of this unit of work go back to: they carry it all. In the handler of a command, the
+    /// causation id is the command's own id, to be passed on as an idempotency key to the world outside.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Loads an aggregate that exists.
+    ///
+    /// # Errors
+    /// [`NotFound`](LoadError::NotFound) when it does not; [`InUse`](LoadError::InUse) while a guard of it is alive;
+    /// and when the store or an event can't be read.
+    pub async fn load<A: Aggregate>(&mut self, id: &A::Id) -> Result<Tracked<A>, LoadError> {
+        let stream = A::stream_id(id)?;
+        let tracked = match self.lend::<A>(&stream)? {
+            Some(tracked) => tracked,
+            None => {
+                let loaded = load::<A, B>(&self.backend, &self.decoder, id, &stream).await?;
+                if loaded.root.version() == Version::EMPTY {
+                    // Not kept, so that it may still be created.
+                    return Err(LoadError::NotFound(stream));
+                }
+                self.track(stream.clone(), loaded.root, loaded.snapshot)
+            }
+        };
+        if tracked.version() == Version::EMPTY {
+            return Err(LoadError::NotFound(stream));
+        }
+        Ok(tracked)
+    }
+
+    /// Loads an aggregate, which is new when its stream has no events.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but for [`NotFound`](LoadError::NotFound).
+    pub async fn load_or_new<A: Aggregate>(&mut self, id: &A::Id) -> Result<Tracked<A>, LoadError> {
+        let stream = A::stream_id(id)?;
+        if let Some(tracked) = self.lend::<A>(&stream)? {
+            return Ok(tracked);
+        }
+        let loaded = load::<A, B>(&self.backend, &self.decoder, id, &stream).await?;
+        Ok(self.track(stream, loaded.root, loaded.snapshot))
+    }
+
+    /// Lends out what is here already.
+    fn lend<A: Aggregate>(&self, stream: &StreamId) -> Result<Option<Tracked<A>>, LoadError> {
+        let Some(&place) = self.places.get(stream) else {
+            return Ok(None);
+        };
+        let slot = Arc::clone(&self.slots[place])
+            .as_any()
+            .downcast::<Slot<A>>();
+        let slot = slot.map_err(|_| LoadError::OtherType(stream.clone()))?;
+        let tracked = slot
+            .lend()
+            .ok_or_else(|| LoadError::InUse(stream.clone()))?;
+        Ok(Some(tracked))
+    }
+
+    /// A new aggregate. Nothing is read: that its stream has no events yet is checked by the commit, which is a
+    /// conflict otherwise.
+    ///
+    /// # Errors
+    /// [`AlreadyTracked`](LoadError::AlreadyTracked) when this unit of work has it already.
+    pub fn create<A: Aggregate>(&mut self, id: &A::Id) -> Result<Tracked<A>, LoadError> {
+        let stream = A::stream_id(id)?;
+        if self.places.contains_key(&stream) {
+            return Err(LoadError::AlreadyTracked(stream));
+        }
+        Ok(self.track(stream, AggregateRoot::new(id.clone()), Version::EMPTY))
+    }
+
+    fn track<A: Aggregate>(
+        &mut self,
+        stream: StreamId,
+        root: AggregateRoot<A>,
+        snapshot: Version,
+    ) -> Tracked<A> {
+        let (slot, tracked) = Slot::lend_new(stream.clone(), root, snapshot);
+        self.places.insert(stream, self.slots.len());
+        self.slots.push(slot);
+        tracked
+    }
+
+    /// Adds the caller's own work to the transaction: it runs when the unit of work commits, before the append.
+    ///
+    /// It must not use the store itself, whose transaction it is in, and should be short: on some stores it keeps
+    /// other writers waiting.
+    pub fn work<F>(&mut self, work: F)
+    where
+        F: for<'t> FnOnce(
+                &'t mut B::Tx,
+            )
+                -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 't>>
+            + Send
+            + 'static,
+    {
+        self.commit.work.push(Box::new(work));
+    }
+
+    /// Puts a document, in the same transaction.
+    ///
+    /// The last writer wins. Where a document is changed that was read before, guard it by an aggregate that
+    /// [`assert_unchanged`](Tracked::assert_unchanged) holds still.
+    ///
+    /// # Errors
+    /// When the value can't be stored, such as a number that is not finite.
+    pub fn put_document<T: Serialize>(
+        &mut self,
+        collection: &str,
+        key: &str,
+        value: &T,
+    ) -> Result<(), StagingError> {
+        let body = Payload::encode(value).map_err(StagingError::Refused)?;
+        self.commit
+            .documents
+            .push(DocumentWrite::put(collection, key, body));
+        Ok(())
+    }
+
+    /// Removes a document, in the same transaction.
+    pub fn remove_document(&mut self, collection: &str, key: &str) {
+        self.commit
+            .documents
+            .push(DocumentWrite::remove(collection, key));
+    }
+
+    /// Sends a command through a queue: it is stored in the same transaction, and handled after it, with effect once.
+    ///
+    /// Commands with the same `key` are handled in the order in which they were sent. The commit is refused while
+    /// the queue has a message with this id.
+    ///
+    /// # Errors
+    /// When the command can't be stored.
+    pub fn send<C: Command>(
+        &mut self,
+        queue: &str,
+        id: Uuid,
+        key: &str,
+        command: &C,
+    ) -> Result<(), StagingError> {
+        let payload = Payload::encode(command).map_err(StagingError::Refused)?;
+        let message = NewMessage::new(queue, id, key, C::NAME, payload, self.metadata.clone());
+        self.commit.messages.push(message);
+        Ok(())
+    }
+
+    /// Adds an encoded message, in the same transaction. For those who keep protocols of their own.
+    pub fn enqueue(&mut self, message: NewMessage) {
+        self.commit.messages.push(message);
+    }
+
+    /// Acknowledges a queued message, in the same transaction: if somebody else did, nothing is committed.
+    pub fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        self.commit.acknowledgements.push(acknowledgement);
+    }
+
+    /// Collects what was recorded. Every guard must have been dropped.
+    pub(crate) fn into_commit(mut self) -> Result<Commit<B::Tx>, StagingError> {
+        for slot in &self.slots {
+            let collected = slot.collect(&self.metadata).map_err(|error| match error {
+                CollectError::StillLent(stream) => StagingError::StillLent(stream),
+                CollectError::OutOfStep(stream) => StagingError::OutOfStep(stream),
+                CollectError::Encode(error) => StagingError::Encode(error),
+            })?;
+            self.commit.appends.extend(collected.append);
+            self.commit.unchanged.extend(collected.unchanged);
+            self.commit.snapshots.extend(collected.snapshot);
+        }
+        Ok(self.commit)
+    }
+}
+
+impl<B: Backend> fmt::Debug for UnitOfWork<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnitOfWork")
+            .field("streams", &self.places.keys())
+            .field("commit", &self.commit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why what a unit of work holds can't be committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StagingError {
+    /// The guard of an aggregate is still alive, so what is recorded on it could be lost.
+    #[error("{0} is still lent out: drop its guard before the unit of work ends")]
+    StillLent(StreamId),
+    /// The aggregate is not the one that was loaded, with what was recorded since: the root was replaced, or its events
+    /// were taken out of it, and could be lost.
+    #[error("{0} was replaced, or its events were taken out: leave them to the unit of work")]
+    OutOfStep(StreamId),
+    /// An event can't be encoded.
+    #[error(transparent)]
+    Encode(EncodeError),
+    /// A document or command can't be serialized, or could not be read back equal.
+    #[error("a value can't be stored")]
+    Refused(#[source] Refusal),
+}
