@@ -1,0 +1,239 @@
+//! [`DocumentProjection`]: a read model of JSON documents, on any store.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument as _;
+use uno_core::{
+    Backend, BoxError, Commit, Decoder, DocumentWrite, Envelope, EventFilter, EventName, EventSet,
+    NameError, Payload, Position, RecordedEvent,
+};
+use uno_events::{Batch, ConsumeError, Consumer};
+
+use crate::telemetry;
+
+/// A read model of documents: which documents an event concerns, and what it makes of each. Pure, so it is tested as a function.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use uno_core::{Envelope, Event};
+/// use uno_cqrs::DocumentProjection;
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// struct OrderPlaced { customer: u32, cents: i64 }
+///
+/// #[derive(Debug)]
+/// struct Spending;
+///
+/// impl DocumentProjection for Spending {
+///     const NAME: &'static str = "spending";
+///     type Event = OrderPlaced;
+///     type Document = i64;
+///
+///     fn keys(&self, event: &Envelope<OrderPlaced>) -> Vec<String> {
+///         vec![event.event().customer.to_string()]
+///     }
+///
+///     fn apply(&self, _key: &str, spent: Option<i64>, event: &Envelope<OrderPlaced>) -> Option<i64> {
+///         Some(spent.unwrap_or(0) + event.event().cents)
+///     }
+/// }
+/// ```
+///
+/// # Contract
+/// 1. `keys` and `apply` depend on their arguments alone: a batch that was not committed is projected again.
+/// 2. `NAME` names the subscription and the collection; it does not change while the read model is to be kept.
+/// 3. Nobody else writes to the collection.
+pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
+    /// The name of the projection: of its subscription and of its collection.
+    const NAME: &'static str;
+    /// The events it reads.
+    type Event: EventSet;
+    /// What it keeps under each key.
+    type Document: Serialize + DeserializeOwned + Send + Sync;
+
+    /// The keys of the documents that an event concerns. A key that is named twice counts once.
+    fn keys(&self, event: &Envelope<Self::Event>) -> Vec<String>;
+
+    /// The document after the event; `None` removes it.
+    fn apply(
+        &self,
+        key: &str,
+        document: Option<Self::Document>,
+        event: &Envelope<Self::Event>,
+    ) -> Option<Self::Document>;
+}
+
+/// Keeps the documents of a projection: a consumer for a subscription.
+///
+/// A batch costs one read and one commit, however many events and documents it has. Documents and checkpoint are
+/// committed together: each event takes effect exactly once.
+pub struct DocumentProjector<P, B> {
+    projection: P,
+    backend: Arc<B>,
+    decoder: Decoder,
+    filter: EventFilter,
+}
+
+impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
+    /// Keeps the projection's documents in `backend`.
+    ///
+    /// # Errors
+    /// When one of its events has a name that can't be stored.
+    pub fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
+        Ok(Self {
+            projection,
+            backend,
+            decoder,
+            filter: filter::<P::Event>()?,
+        })
+    }
+
+    /// The documents that the events concern, as they are.
+    async fn load(
+        &self,
+        events: &[Envelope<P::Event>],
+        keys: &[Vec<String>],
+    ) -> Result<BTreeMap<String, Slot<P::Document>>, ConsumeError> {
+        let mut slots = BTreeMap::new();
+        for (event, keys) in events.iter().zip(keys) {
+            for key in keys {
+                // The first event that needs the document is the one that fails if it can't be read.
+                slots
+                    .entry(key.clone())
+                    .or_insert_with(|| Slot::new(event.position()));
+            }
+        }
+        let wanted: Vec<String> = slots.keys().cloned().collect();
+        if wanted.is_empty() {
+            return Ok(slots);
+        }
+        for found in self.backend.load_documents(P::NAME, &wanted).await? {
+            if let Some(slot) = slots.get_mut(found.key()) {
+                let body = serde_json::from_str(found.body().as_str());
+                slot.document = Some(body.map_err(|error| slot.failed(error.into()))?);
+                slot.stored = true;
+            }
+        }
+        Ok(slots)
+    }
+
+    /// What the events make of them.
+    fn fold(
+        &self,
+        events: &[Envelope<P::Event>],
+        keys: &[Vec<String>],
+        mut slots: BTreeMap<String, Slot<P::Document>>,
+    ) -> Result<Vec<DocumentWrite>, ConsumeError> {
+        for (event, keys) in events.iter().zip(keys) {
+            for key in keys {
+                if let Some(slot) = slots.get_mut(key) {
+                    slot.position = event.position();
+                    slot.document = self.projection.apply(key, slot.document.take(), event);
+                }
+            }
+        }
+        let mut writes = Vec::with_capacity(slots.len());
+        for (key, slot) in slots {
+            match &slot.document {
+                Some(document) => {
+                    let body =
+                        Payload::encode(document).map_err(|error| slot.failed(error.into()))?;
+                    writes.push(DocumentWrite::put(P::NAME, key, body));
+                }
+                None if slot.stored => writes.push(DocumentWrite::remove(P::NAME, key)),
+                None => {}
+            }
+        }
+        Ok(writes)
+    }
+
+    async fn project(&self, batch: Batch) -> Result<(), ConsumeError> {
+        let (records, checkpoint) = batch.into_parts();
+        let mut commit = Commit::new();
+        commit.checkpoints.push(checkpoint);
+        let events = decode_all::<P::Event>(&self.decoder, &records)?;
+        let keys: Vec<Vec<String>> = events.iter().map(|event| self.keys(event)).collect();
+        let slots = self.load(&events, &keys).await?;
+        commit.documents = self.fold(&events, &keys, slots)?;
+        // The checkpoint moves only if it is where it was when the documents were read: nobody else has changed them.
+        self.backend.commit(commit).await?;
+        Ok(())
+    }
+
+    /// The keys of an event, each once: it takes effect once on each document.
+    fn keys(&self, event: &Envelope<P::Event>) -> Vec<String> {
+        let mut keys = self.projection.keys(event);
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+/// A document that a batch concerns.
+struct Slot<D> {
+    document: Option<D>,
+    /// Whether the store has it.
+    stored: bool,
+    /// The event that was, or is to be, applied last.
+    position: Position,
+}
+
+impl<D> Slot<D> {
+    fn new(position: Position) -> Self {
+        Self {
+            document: None,
+            stored: false,
+            position,
+        }
+    }
+
+    fn failed(&self, source: BoxError) -> ConsumeError {
+        ConsumeError::Handler {
+            position: self.position,
+            source,
+        }
+    }
+}
+
+#[async_trait]
+impl<P: DocumentProjection, B: Backend> Consumer for DocumentProjector<P, B> {
+    fn filter(&self) -> EventFilter {
+        self.filter.clone()
+    }
+
+    async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
+        let (projection, events) = (P::NAME, batch.events().len());
+        let span = tracing::debug_span!(telemetry::PROJECT, projection, events);
+        self.project(batch).instrument(span).await
+    }
+}
+
+impl<P: fmt::Debug, B> fmt::Debug for DocumentProjector<P, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentProjector")
+            .field("projection", &self.projection)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The filter for the events of a set.
+pub(crate) fn filter<S: EventSet>() -> Result<EventFilter, NameError> {
+    let names = S::EVENTS
+        .iter()
+        .map(|event| EventName::new(event.name()))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(EventFilter::all().names(names))
+}
+
+/// The events of a batch, decoded.
+pub(crate) fn decode_all<S: EventSet>(
+    decoder: &Decoder,
+    records: &[Arc<RecordedEvent>],
+) -> Result<Vec<Envelope<S>>, ConsumeError> {
+    records
+        .iter()
+        .map(|record| decoder.decode(record).map_err(ConsumeError::from))
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! Commands, queries and projections of the Uno framework.
+//!
+//! # The ideas
+//!
+//! * A **command** has exactly one handler, which loads and decides in a unit of work; it succeeds with a receipt or is
+//!   rejected ([`CommandBus`]). The bus is usable by itself, without the facade.
+//! * **Queued commands** are handled after the transaction that sent them, in order per key, with effect once; what became
+//!   of each is itself a message ([`CommandWorker`], [`CommandOutcome`]).
+//! * A **projection** keeps a read model. Its rows and its checkpoint are committed together, so each event takes
+//!   effect exactly once: [`DocumentProjection`] for JSON documents on any store, [`Projection`] for rows of your own.
+//! * A **query** asks a read model ([`QueryBus`], [`Documents`]).
+//!
+//! # What it does not do
+//!
+//! It does not read events by itself: a projection is a consumer that a `SubscriptionManager` of `uno-events` feeds.
+
+mod command_bus;
+mod command_handler;
+mod command_outcome;
+mod command_worker;
+mod document_projection;
+mod documents;
+mod projection;
+mod query;
+pub mod telemetry;
+
+pub use crate::{
+    command_bus::{CommandBus, CommandBusBuilder, ExecuteError, RegisterError},
+    command_handler::{CommandHandler, Completion},
+    command_outcome::{CommandOutcome, Verdict},
+    command_worker::{CommandWorker, WorkerStatus},
+    document_projection::{DocumentProjection, DocumentProjector},
+    documents::{Documents, ReadDocumentError},
+    projection::{Projection, Projector},
+    query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler},
+};

@@ -1,0 +1,162 @@
+//! [`Projection`]: a read model of the user's own rows.
+
+use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+use uno_core::{
+    Backend, BoxError, Commit, CommitError, Decoder, Envelope, EventFilter, EventSet, NameError,
+    Position,
+};
+use uno_events::{Batch, ConsumeError, Consumer};
+
+use crate::{
+    document_projection::{decode_all, filter},
+    telemetry,
+};
+
+/// A read model of rows that you write yourself, in the store's transaction. Write a plain `async fn`.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// use uno_core::{BoxError, Envelope, Event};
+/// use uno_cqrs::Projection;
+/// use uno_store_memory::{MemoryStore, MemoryTx};
+///
+/// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced { customer: u32, cents: i64 }
+/// #[derive(Debug)]
+/// struct Spending;
+///
+/// impl Projection<MemoryStore> for Spending {
+///     const NAME: &'static str = "spending";
+///     type Event = OrderPlaced;
+///
+///     async fn project(&self, event: &Envelope<OrderPlaced>, tx: &mut MemoryTx) -> Result<(), BoxError> {
+///         let customer = event.event().customer.to_string();
+///         let spent: i64 = tx.row("spending", &customer).map_or(Ok(0), |cents| cents.parse())?;
+///         tx.put_row("spending", customer, (spent + event.event().cents).to_string());
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// # Contract
+/// 1. All effects go through `tx`: they are committed together with the checkpoint, or not at all, so each event
+///    takes effect exactly once.
+/// 2. `project` must not use the store itself, whose transaction it is in.
+pub trait Projection<B: Backend>: fmt::Debug + Send + Sync + 'static {
+    /// The name of the projection and of its subscription.
+    const NAME: &'static str;
+    /// The events it reads.
+    type Event: EventSet;
+
+    /// Changes the rows that the event concerns.
+    ///
+    /// # Errors
+    /// Whatever went wrong: nothing of the batch is committed, and the subscription names the event.
+    ///
+    /// # Cancellation
+    /// The future may be dropped at any await, and the transaction with it.
+    fn project(
+        &self,
+        event: &Envelope<Self::Event>,
+        tx: &mut B::Tx,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send;
+}
+
+/// Keeps the rows of a projection: a consumer for a subscription.
+///
+/// A batch is one transaction: its rows and the checkpoint are committed together, so each event takes effect exactly once.
+pub struct Projector<P, B> {
+    projection: Arc<P>,
+    backend: Arc<B>,
+    decoder: Decoder,
+    filter: EventFilter,
+}
+
+impl<B: Backend, P: Projection<B>> Projector<P, B> {
+    /// Keeps the projection's rows in `backend`.
+    ///
+    /// # Errors
+    /// When one of its events has a name that can't be stored.
+    pub fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
+        Ok(Self {
+            projection: Arc::new(projection),
+            backend,
+            decoder,
+            filter: filter::<P::Event>()?,
+        })
+    }
+}
+
+#[async_trait]
+impl<B: Backend, P: Projection<B>> Consumer for Projector<P, B> {
+    fn filter(&self) -> EventFilter {
+        self.filter.clone()
+    }
+
+    async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
+        let (records, checkpoint) = batch.into_parts();
+        let events = decode_all::<P::Event>(&self.decoder, &records)?;
+        let span = tracing::debug_span!(
+            telemetry::PROJECT,
+            projection = P::NAME,
+            events = events.len()
+        );
+        let mut commit = Commit::new();
+        commit.checkpoints.push(checkpoint);
+        if !events.is_empty() {
+            let projection = Arc::clone(&self.projection);
+            commit.work.push(Box::new(move |tx| {
+                Box::pin(async move { project_all(&*projection, &events, tx).await })
+            }));
+        }
+        match self.backend.commit(commit).instrument(span).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Work(error)) => Err(match error.downcast::<ProjectFailure>() {
+                Ok(failure) => ConsumeError::Handler {
+                    position: failure.position,
+                    source: failure.source,
+                },
+                Err(error) => ConsumeError::Commit(CommitError::Work(error)),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Within the transaction: the events one after the other, up to the first that fails.
+async fn project_all<B: Backend, P: Projection<B>>(
+    projection: &P,
+    events: &[Envelope<P::Event>],
+    tx: &mut B::Tx,
+) -> Result<(), BoxError> {
+    for event in events {
+        let position = event.position();
+        // A panic is caught here, where it is known which event it was about. The transaction is rolled back, so
+        // nobody sees what it left half done.
+        let projecting = async { projection.project(event, tx).await };
+        let projected = AssertUnwindSafe(projecting).catch_unwind().await;
+        projected
+            .unwrap_or_else(|_| Err("the projection panicked".into()))
+            .map_err(|source| ProjectFailure { position, source })?;
+    }
+    Ok(())
+}
+
+impl<P: fmt::Debug, B> fmt::Debug for Projector<P, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Projector")
+            .field("projection", &self.projection)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Carries the place of a failure out of the transaction.
+#[derive(Debug, thiserror::Error)]
+#[error("the event at position {position} could not be projected")]
+struct ProjectFailure {
+    position: Position,
+    source: BoxError,
+}

@@ -1,0 +1,26 @@
+//! Names of the spans and events that this crate emits.
+//!
+//! | span or event | level | fields |
+//! |---|---|---|
+//! | [`COMMAND`] | debug | `command` |
+//! | [`PROJECT`] | debug | `projection`, `events` |
+//! | [`COMMAND_RETRY`] | warn | `queue`, `command`, `command_id`, `attempt`, `why` |
+//! | [`COMMAND_GAVE_UP`] | error | `queue`, `command`, `command_id`, `attempt` |
+//! | [`OUTCOME_DROPPED`] | error | `queue`, `command`, `command_id` |
+//! | [`QUEUE_UNREADABLE`] | warn | `queue`, `attempt` |
+//!
+//! Fields carry names, ids and counts only: payloads and the texts of errors may hold secrets. The text of a worker's last
+//! error is in its [status](crate::WorkerStatus).
+
+/// Span around one command: all attempts that its conflicts take.
+pub const COMMAND: &str = "uno.command";
+/// Span around one batch of a projection.
+pub const PROJECT: &str = "uno.project";
+/// Event: a queued command will be tried again.
+pub const COMMAND_RETRY: &str = "uno.command.retry";
+/// Event: a queued command is not tried again.
+pub const COMMAND_GAVE_UP: &str = "uno.command.gave_up";
+/// Event: the outcome of a command can't be stored, and the command was taken off its queue without it.
+pub const OUTCOME_DROPPED: &str = "uno.command.outcome_dropped";
+/// Event: a queue can't be read; it will be tried again.
+pub const QUEUE_UNREADABLE: &str = "uno.queue.unreadable";
