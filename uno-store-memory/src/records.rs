@@ -1,0 +1,192 @@
+//! What is kept beside the events: documents, checkpoints, processes, snapshots, and the rows of the caller's own work.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+};
+
+use uno_core::{
+    Checkpoint, CheckpointWrite, Document, DocumentWrite, Payload, Position, ProcessRecord,
+    ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId, SubscriptionName,
+};
+
+/// Values by key, by the collection they are in.
+type Shelves<T> = BTreeMap<String, BTreeMap<String, T>>;
+
+#[derive(Default)]
+pub(crate) struct Records {
+    documents: Shelves<Payload>,
+    processes: Shelves<ProcessRecord>,
+    rows: Shelves<String>,
+    checkpoints: BTreeMap<SubscriptionName, Checkpoint>,
+    snapshots: HashMap<StreamId, Snapshot>,
+}
+
+impl Records {
+    /// Whether every checkpoint is where these moves, one after the other, expect it.
+    pub(crate) fn check_checkpoints(&self, writes: &[CheckpointWrite]) -> Result<(), Stale> {
+        let mut moved: HashMap<&SubscriptionName, Position> = HashMap::new();
+        for write in writes {
+            let name = write.subscription();
+            let stored = || self.checkpoints.get(name).map(Checkpoint::position);
+            if moved.get(name).copied().or_else(stored) != write.expected() {
+                return Err(Stale::Checkpoint(name.clone()));
+            }
+            moved.insert(name, write.checkpoint().position());
+        }
+        Ok(())
+    }
+
+    /// Whether every process instance has the revision that these saves, one after the other, expect.
+    pub(crate) fn check_processes(&self, writes: &[ProcessWrite]) -> Result<(), Stale> {
+        let mut saved: HashMap<(&str, &str), u64> = HashMap::new();
+        for write in writes {
+            let instance = (write.process(), write.key());
+            let stored =
+                || get(&self.processes, instance.0, instance.1).map_or(0, ProcessRecord::revision);
+            let revision = saved.get(&instance).copied().unwrap_or_else(stored);
+            if revision != write.expected_revision() {
+                return Err(Stale::Process {
+                    process: instance.0.to_owned(),
+                    key: instance.1.to_owned(),
+                });
+            }
+            saved.insert(instance, revision + 1);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn move_checkpoint(&mut self, write: &CheckpointWrite) {
+        self.checkpoints
+            .insert(write.subscription().clone(), write.checkpoint());
+    }
+
+    pub(crate) fn save_process(&mut self, write: &ProcessWrite) {
+        let revision = write.expected_revision() + 1;
+        let record = ProcessRecord::new(
+            write.key().to_owned(),
+            revision,
+            write.status(),
+            write.body().clone(),
+        );
+        put(
+            &mut self.processes,
+            write.process(),
+            write.key(),
+            Some(record),
+        );
+    }
+
+    pub(crate) fn write_document(&mut self, write: &DocumentWrite) {
+        put(
+            &mut self.documents,
+            write.collection(),
+            write.key(),
+            write.body().cloned(),
+        );
+    }
+
+    pub(crate) fn write_row(&mut self, table: &str, key: &str, value: Option<String>) {
+        put(&mut self.rows, table, key, value);
+    }
+
+    /// Keeps a snapshot, unless a newer one is there.
+    pub(crate) fn keep_snapshot(&mut self, snapshot: Snapshot) {
+        let newer = |kept: &Snapshot| kept.version() > snapshot.version();
+        if !self.snapshots.get(snapshot.stream()).is_some_and(newer) {
+            self.snapshots.insert(snapshot.stream().clone(), snapshot);
+        }
+    }
+
+    pub(crate) fn snapshot(&self, stream: &StreamId) -> Option<&Snapshot> {
+        self.snapshots.get(stream)
+    }
+
+    pub(crate) fn checkpoint(&self, subscription: &SubscriptionName) -> Option<Checkpoint> {
+        self.checkpoints.get(subscription).copied()
+    }
+
+    pub(crate) fn checkpoints(&self) -> Vec<(SubscriptionName, Checkpoint)> {
+        self.checkpoints
+            .iter()
+            .map(|(name, checkpoint)| (name.clone(), *checkpoint))
+            .collect()
+    }
+
+    pub(crate) fn row(&self, table: &str, key: &str) -> Option<&String> {
+        get(&self.rows, table, key)
+    }
+
+    pub(crate) fn rows(&self, table: &str) -> BTreeMap<String, String> {
+        self.rows.get(table).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn document(&self, collection: &str, key: &str) -> Option<Document> {
+        get(&self.documents, collection, key)
+            .map(|body| Document::new(key.to_owned(), body.clone()))
+    }
+
+    pub(crate) fn scan_documents(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<Document> {
+        from(&self.documents, collection, after)
+            .map(|(key, body)| Document::new(key.clone(), body.clone()))
+            .take(limit)
+            .collect()
+    }
+
+    pub(crate) fn process(&self, process: &str, key: &str) -> Option<ProcessRecord> {
+        get(&self.processes, process, key).cloned()
+    }
+
+    pub(crate) fn list_processes(
+        &self,
+        process: &str,
+        statuses: &[ProcessStatus],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<ProcessRecord> {
+        from(&self.processes, process, after)
+            .map(|(_, record)| record)
+            .filter(|record| statuses.is_empty() || statuses.contains(&record.status()))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+}
+
+fn get<'s, T>(shelves: &'s Shelves<T>, shelf: &str, key: &str) -> Option<&'s T> {
+    shelves.get(shelf)?.get(key)
+}
+
+/// What comes after a key, in ascending order of the keys' bytes.
+fn from<'s, T>(
+    shelves: &'s Shelves<T>,
+    shelf: &str,
+    after: Option<&str>,
+) -> impl Iterator<Item = (&'s String, &'s T)> {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    shelves
+        .get(shelf)
+        .into_iter()
+        .flat_map(move |shelf| shelf.range::<str, _>((start, Bound::Unbounded)))
+}
+
+fn put<T>(shelves: &mut Shelves<T>, shelf: &str, key: &str, value: Option<T>) {
+    match value {
+        Some(value) => {
+            shelves
+                .entry(shelf.to_owned())
+                .or_default()
+                .insert(key.to_owned(), value);
+        }
+        None => {
+            if let Some(shelf) = shelves.get_mut(shelf) {
+                shelf.remove(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! [`State`]: everything that a store holds, and how a commit changes it.
+
+use chrono::{DateTime, Utc};
+use uno_core::{AppendError, Commit, CommitError, ExpectedVersion, Receipt, StoreEpoch};
+
+use crate::{
+    log::{Appended, Log},
+    queues::Queues,
+    records::Records,
+    tx::Rows,
+};
+
+pub(crate) struct State {
+    epoch: StoreEpoch,
+    pub(crate) log: Log,
+    pub(crate) records: Records,
+    pub(crate) queues: Queues,
+}
+
+impl State {
+    pub(crate) fn new(epoch: StoreEpoch, log: Log) -> Self {
+        Self {
+            epoch,
+            log,
+            records: Records::default(),
+            queues: Queues::default(),
+        }
+    }
+
+    /// Carries out a commit whose work is done: first everything is checked, then everything is changed, and
+    /// what is changed can't fail any more.
+    pub(crate) fn carry_out<Tx>(
+        &mut self,
+        commit: Commit<Tx>,
+        rows: Rows,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, CommitError> {
+        match self.check(&commit) {
+            Ok(None) => {}
+            Ok(Some(first)) => return Ok(self.receipt(first)),
+            Err(error) => {
+                self.log.waste();
+                return Err(error);
+            }
+        }
+        let appended = self.log.append(&commit.appends, now)?;
+        for ((table, key), value) in rows {
+            self.records.write_row(&table, &key, value);
+        }
+        for snapshot in commit.snapshots {
+            self.records.keep_snapshot(snapshot);
+        }
+        for document in &commit.documents {
+            self.records.write_document(document);
+        }
+        for checkpoint in &commit.checkpoints {
+            self.records.move_checkpoint(checkpoint);
+        }
+        for process in &commit.processes {
+            self.records.save_process(process);
+        }
+        for acknowledgement in &commit.acknowledgements {
+            self.queues.remove(acknowledgement);
+        }
+        for message in commit.messages {
+            self.queues.add(message, now);
+        }
+        Ok(self.receipt(appended))
+    }
+
+    /// `Some` when the events are stored already: then all of the commit was carried out with them.
+    fn check<Tx>(&self, commit: &Commit<Tx>) -> Result<Option<Appended>, CommitError> {
+        if let Some(first) = self.log.check(&commit.appends)? {
+            return Ok(Some(first));
+        }
+        for (stream, version) in &commit.unchanged {
+            let actual = self.log.version(stream);
+            if actual != *version {
+                let expected = ExpectedVersion::Exact(*version);
+                return Err(AppendError::Conflict {
+                    stream: stream.clone(),
+                    expected,
+                    actual,
+                }
+                .into());
+            }
+        }
+        self.records
+            .check_checkpoints(&commit.checkpoints)
+            .map_err(CommitError::Stale)?;
+        self.records
+            .check_processes(&commit.processes)
+            .map_err(CommitError::Stale)?;
+        self.queues
+            .check_acknowledgements(&commit.acknowledgements)
+            .map_err(CommitError::Stale)?;
+        self.queues
+            .check_messages(&commit.messages)
+            .map_err(AppendError::Refused)?;
+        Ok(None)
+    }
+
+    fn receipt(&self, appended: Appended) -> Receipt {
+        Receipt::new(self.epoch, appended.position, appended.streams)
+    }
+}
