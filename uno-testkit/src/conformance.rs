@@ -1,0 +1,55 @@
+//! The conformance suite: what every store must do, case by case.
+//!
+#![doc = include_str!("docs/conformance.md")]
+
+mod case;
+mod fixture;
+mod harness;
+mod list;
+mod run;
+mod together;
+mod trial;
+
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod checkpoints;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod documents;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod log;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod persistence;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod processes;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod transactional;
+
+pub use self::{
+    case::{Case, CaseFn, CaseFuture, Outcome, cases, log_cases},
+    harness::{BackendHarness, Harness, PersistentHarness, TxOf},
+    run::{TIME_LIMIT, attempt, run},
+    trial::Trial,
+};

@@ -1,0 +1,4 @@
+//! [`CheckpointStore`](uno_core::CheckpointStore): how far each subscription has come.
+
+pub mod moves;
+pub mod reads;

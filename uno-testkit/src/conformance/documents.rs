@@ -1,0 +1,5 @@
+//! [`DocumentStore`](uno_core::DocumentStore): documents by collection and key.
+
+pub mod names;
+pub mod reads;
+pub mod writes;

@@ -1,0 +1,3 @@
+//! Stores that outlive their process: what survives when one is opened again.
+
+pub mod reopening;

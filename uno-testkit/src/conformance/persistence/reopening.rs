@@ -1,0 +1,211 @@
+//! Opening a store again, as another process would, or the same one after a restart.
+
+use uno_core::{
+    Acknowledgement, Checkpoint, CheckpointStore as _, CheckpointWrite, DocumentStore as _,
+    EventStore as _,
+    ExpectedVersion::{Any, NoStream},
+    Position, ProcessStatus, ProcessStore as _, ProcessWrite, ReadLog, ReadStream,
+    Transactional as _,
+};
+
+use crate::conformance::{
+    Outcome, PersistentHarness, Trial,
+    fixture::{assert_conflict, event, events, exact, ids, json, new_uuid, stream, subscription},
+};
+
+/// [`EventStore`](uno_core::EventStore) guarantees 8 and 12: events are there, equal, and it is the same life of the store.
+pub async fn events_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
+    t.append(&stream("a"), Any, &events(5)).await?;
+    t.append(&stream("b"), Any, &events(2)).await?;
+    let (log, head) = (t.log().await?, t.store().head().await?);
+    let again = t.reopen().await?;
+    assert_eq!(again.head().await?, head);
+    assert_eq!(
+        again
+            .read_log(ReadLog::after(Position::START))
+            .await?
+            .events(),
+        log
+    );
+    assert_eq!(
+        again.read_stream(ReadStream::forward(stream("a"))).await?,
+        log[..5]
+    );
+    again.migrate().await?;
+    assert_eq!(
+        again.head().await?,
+        head,
+        "and migrating does not begin another"
+    );
+    Ok(())
+}
+
+/// [`EventStore`](uno_core::EventStore) guarantees 3 and 4: versions and positions go on where they were.
+pub async fn versions_and_positions_go_on_after_reopening<H: PersistentHarness>(
+    t: &Trial<H>,
+) -> Outcome {
+    let notes = stream("a");
+    let first = t.append(&notes, Any, &events(3)).await?;
+    let again = t.reopen().await?;
+    let append = |expected| {
+        vec![uno_core::StreamAppend::new(
+            notes.clone(),
+            expected,
+            vec![event()],
+        )]
+    };
+    assert_conflict(again.append(append(NoStream)).await, &notes, NoStream, 3);
+    let second = again.append(append(exact(3))).await?;
+    assert!(second.position() > first.position(), "positions rise");
+    assert!(
+        t.append(&notes, exact(3), &[event()])
+            .await
+            .is_err_and(|error| error.is_conflict()),
+        "the first handle sees it"
+    );
+    assert_eq!(t.stream(&notes).await?.len(), 4);
+    Ok(())
+}
+
+/// [`EventStore`](uno_core::EventStore) guarantee 5: an append is known to be a repeat.
+pub async fn a_repeat_is_known_after_reopening<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
+    let (notes, new) = (stream("a"), events(3));
+    let receipt = t.append(&notes, NoStream, &new).await?;
+    let again = t.reopen().await?;
+    let append = uno_core::StreamAppend::new(notes.clone(), NoStream, new.clone());
+    assert_eq!(again.append(vec![append]).await?, receipt);
+    assert_eq!(
+        ids(&again.read_stream(ReadStream::forward(notes)).await?),
+        new.iter().map(uno_core::NewEvent::id).collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+/// [`CheckpointStore`](uno_core::CheckpointStore) guarantee 2: a checkpoint is loaded back equal.
+pub async fn checkpoints_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
+    t.append(&stream("a"), Any, &events(2)).await?;
+    let head = t.store().head().await?;
+    let (position, id) = head.last().ok_or("no event")?;
+    let checkpoint = Checkpoint::after(head.epoch(), position, id);
+    t.store()
+        .save_checkpoint(CheckpointWrite::new(subscription("a"), None, checkpoint))
+        .await?;
+    let again = t.reopen().await?;
+    assert_eq!(
+        again.load_checkpoint(&subscription("a")).await?,
+        Some(checkpoint)
+    );
+    assert!(
+        again
+            .save_checkpoint(CheckpointWrite::new(subscription("a"), None, checkpoint))
+            .await
+            .is_err(),
+        "it is there"
+    );
+    Ok(())
+}
+
+/// [`Transactional`](uno_core::Transactional) guarantee 1: documents, snapshots and the caller's own rows are there.
+pub async fn read_models_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
+    let notes = stream("a");
+    let snapshot = uno_core::Snapshot::new(
+        notes.clone(),
+        crate::conformance::fixture::version(1),
+        event().id(),
+        "s",
+        json("[1]"),
+    );
+    t.commit(|commit| {
+        commit
+            .documents
+            .push(uno_core::DocumentWrite::put("notes", "a", json("[1]")));
+        commit.snapshots.push(snapshot.clone());
+        commit.work.push(t.harness().put_row("a", "1"));
+    })
+    .await?;
+    let again = t.reopen().await?;
+    assert_eq!(again.scan_documents("notes", None, 10).await?.len(), 1);
+    assert_eq!(again.load_snapshot(&notes).await?, Some(snapshot));
+    assert_eq!(
+        t.harness().row(&again, t.guard(), "a").await?.as_deref(),
+        Some("1")
+    );
+    Ok(())
+}
+
+/// [`ProcessStore`](uno_core::ProcessStore) guarantees 1 and 2: instances and waiting messages are there, and numbers go on where they were.
+pub async fn processes_and_queues_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
+    let message =
+        |id| uno_core::NewMessage::new("mail", id, "k", "n", json("{}"), uno_core::Metadata::new());
+    let (first, second) = (new_uuid(), new_uuid());
+    t.commit(|commit| {
+        commit.processes.push(ProcessWrite::new(
+            "order",
+            "a",
+            0,
+            ProcessStatus::Compensating,
+            json("[1]"),
+        ));
+        commit.messages.push(message(first));
+    })
+    .await?;
+    let before = t.store().read_queue("mail", 0, 10).await?;
+    t.commit(|commit| {
+        commit
+            .acknowledgements
+            .push(Acknowledgement::new("mail", first));
+    })
+    .await?;
+    let again = t.reopen().await?;
+    assert_eq!(again.queue_depth("mail").await?, (0, None));
+    let mut commit = uno_core::Commit::new();
+    commit.processes.push(ProcessWrite::new(
+        "order",
+        "a",
+        1,
+        ProcessStatus::Compensated,
+        json("[2]"),
+    ));
+    commit.messages.push(message(second));
+    again.commit(commit).await?;
+    assert_eq!(
+        t.store().load_processes("order", &["a".to_owned()]).await?[0].revision(),
+        2
+    );
+    let after = t.store().read_queue("mail", before[0].number(), 10).await?;
+    assert_eq!(
+        after.len(),
+        1,
+        "the new message comes behind the old one, which is gone"
+    );
+    Ok(())
+}
+
+/// Guarantee 2 of [`EventStore`](uno_core::EventStore): two handles at once are one store: of two who append at a version, one wins.
+pub async fn two_handles_are_one_store<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
+    let (notes, again) = (stream("a"), t.reopen().await?);
+    for round in 0..10 {
+        let append = || {
+            vec![uno_core::StreamAppend::new(
+                notes.clone(),
+                exact(round),
+                vec![event()],
+            )]
+        };
+        let (one, two) = tokio::join!(t.store().append(append()), again.append(append()));
+        let won = [&one, &two]
+            .into_iter()
+            .filter(|result| result.is_ok())
+            .count();
+        assert_eq!(won, 1, "round {round}: {one:?} and {two:?}");
+        assert!(
+            one.err()
+                .or(two.err())
+                .is_some_and(|error| error.is_conflict()),
+            "the other conflicts"
+        );
+    }
+    assert_eq!(again.head().await?, t.store().head().await?);
+    assert_eq!(t.stream(&notes).await?.len(), 10);
+    Ok(())
+}

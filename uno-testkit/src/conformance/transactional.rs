@@ -1,0 +1,9 @@
+//! The second tier: [`Transactional`](uno_core::Transactional), with all that a commit can hold.
+
+mod all_parts;
+
+pub mod commits;
+pub mod concurrency;
+pub mod snapshots;
+pub mod unchanged;
+pub mod work;

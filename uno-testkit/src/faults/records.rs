@@ -1,0 +1,136 @@
+//! The other tiers of [`FaultStore`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uno_core::{
+    AppendError, Checkpoint, CheckpointStore, CheckpointWrite, CommitError, Document,
+    DocumentStore, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, Stale, StoreError,
+    SubscriptionName,
+};
+
+use super::{
+    Call, Fault, FaultStore,
+    store::{Plan, planned},
+};
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: DocumentStore> DocumentStore for FaultStore<B> {
+    async fn load_documents(
+        &self,
+        collection: &str,
+        keys: &[String],
+    ) -> Result<Vec<Document>, StoreError> {
+        let plan = self.before_read(Call::LoadDocuments).await?;
+        let result = self.inner.load_documents(collection, keys).await;
+        self.after(plan, result).await
+    }
+
+    async fn scan_documents(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Document>, StoreError> {
+        let plan = self.before_read(Call::ScanDocuments).await?;
+        let result = self.inner.scan_documents(collection, after, limit).await;
+        self.after(plan, result).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: CheckpointStore> CheckpointStore for FaultStore<B> {
+    async fn load_checkpoint(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<Option<Checkpoint>, StoreError> {
+        let plan = self.before_read(Call::LoadCheckpoint).await?;
+        let result = self.inner.load_checkpoint(subscription).await;
+        self.after(plan, result).await
+    }
+
+    async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
+        let plan = self.before(Call::SaveCheckpoint).await?;
+        self.catch_up().await;
+        let fault = match plan {
+            Plan::Write(fault) => fault,
+            plan => {
+                let result = self.inner.save_checkpoint(write).await;
+                return self.after(plan, result).await;
+            }
+        };
+        match fault {
+            Fault::UnknownStored => self.inner.save_checkpoint(write).await?,
+            Fault::UnknownLate => {
+                let inner = Arc::clone(&self.inner);
+                self.later(Box::pin(async move {
+                    let _nobody_hears = inner.save_checkpoint(write).await;
+                }));
+            }
+            Fault::Conflict => {
+                return Err(CommitError::Stale(Stale::Checkpoint(
+                    write.subscription().clone(),
+                )));
+            }
+            _ => {}
+        }
+        Err(CommitError::Append(AppendError::Unknown(planned(
+            Call::SaveCheckpoint,
+        ))))
+    }
+
+    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
+        let plan = self.before_read(Call::ListCheckpoints).await?;
+        let result = self.inner.list_checkpoints().await;
+        self.after(plan, result).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<B: ProcessStore> ProcessStore for FaultStore<B> {
+    async fn load_processes(
+        &self,
+        process: &str,
+        keys: &[String],
+    ) -> Result<Vec<ProcessRecord>, StoreError> {
+        let plan = self.before_read(Call::LoadProcesses).await?;
+        let result = self.inner.load_processes(process, keys).await;
+        self.after(plan, result).await
+    }
+
+    async fn list_processes(
+        &self,
+        process: &str,
+        statuses: &[ProcessStatus],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ProcessRecord>, StoreError> {
+        let plan = self.before_read(Call::ListProcesses).await?;
+        let result = self
+            .inner
+            .list_processes(process, statuses, after, limit)
+            .await;
+        self.after(plan, result).await
+    }
+
+    async fn read_queue(
+        &self,
+        queue: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        let plan = self.before_read(Call::ReadQueue).await?;
+        let result = self.inner.read_queue(queue, after, limit).await;
+        self.after(plan, result).await
+    }
+
+    async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
+        let plan = self.before_read(Call::QueueDepth).await?;
+        let result = self.inner.queue_depth(queue).await;
+        self.after(plan, result).await
+    }
+}

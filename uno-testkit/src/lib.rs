@@ -1,0 +1,15 @@
+//! What tests of the Uno framework, and of stores for it, are made of.
+//!
+//! * [`mod@conformance`]: one suite of named cases for every store.
+//! * [`Given`]: given/when/then for aggregates; [`GivenSaga`] for sagas; [`envelope`] for whatever takes envelopes.
+//! * [`faults`]: a store that fails when it is told to, for tests of what is built on stores.
+
+pub mod conformance;
+pub mod faults;
+mod given;
+mod saga_test;
+
+pub use crate::{
+    given::{Decided, EnvelopeBuilder, Given, envelope},
+    saga_test::GivenSaga,
+};
