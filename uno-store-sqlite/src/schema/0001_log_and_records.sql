@@ -1,0 +1,108 @@
+-- The log, and what is kept beside it. Every table is STRICT, every id 16 bytes, every time in microseconds.
+
+-- One row: what is true of the whole store.
+CREATE TABLE uno_meta (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    epoch BLOB NOT NULL CHECK (length(epoch) = 16),
+    -- The last number that was given to a message. Kept here, since a number is never used again after its message is gone.
+    last_number INTEGER NOT NULL
+) STRICT;
+
+-- Keys are often random, and every row at a random place of an index is a page to be written. So streams are numbered as they begin,
+-- and only the number is in the index of events: what happens at one time is in the same few pages.
+CREATE TABLE uno_streams (
+    number INTEGER PRIMARY KEY,
+    category TEXT NOT NULL,
+    key TEXT NOT NULL,
+    UNIQUE (category, key)
+) STRICT;
+
+-- Positions are chosen by the writer, behind the last one. No AUTOINCREMENT is needed for that: no event is ever deleted.
+CREATE TABLE uno_events (
+    position INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    stream INTEGER NOT NULL,
+    category TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    schema_version INTEGER NOT NULL,
+    payload TEXT NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    correlation_id BLOB,
+    causation_id BLOB,
+    actor TEXT,
+    tenant TEXT,
+    traceparent TEXT,
+    headers TEXT,
+    tags TEXT
+) STRICT;
+
+-- An index holds the position beside its columns, so each of these gives its events in the order of the log.
+-- There is none by time: times never fall along the log, so a moment is found by halving it.
+CREATE UNIQUE INDEX uno_events_id ON uno_events (id);
+CREATE UNIQUE INDEX uno_events_stream ON uno_events (stream, version);
+CREATE INDEX uno_events_name ON uno_events (name);
+CREATE INDEX uno_events_category ON uno_events (category);
+CREATE INDEX uno_events_correlation ON uno_events (correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX uno_events_actor ON uno_events (actor) WHERE actor IS NOT NULL;
+
+CREATE TRIGGER uno_events_no_update BEFORE UPDATE ON uno_events
+BEGIN
+    SELECT RAISE(ABORT, 'events are never changed');
+END;
+
+CREATE TRIGGER uno_events_no_delete BEFORE DELETE ON uno_events
+BEGIN
+    SELECT RAISE(ABORT, 'events are never removed');
+END;
+
+-- With a row id, so that rows are in the order in which they were first written: what is written again soon is in the same few pages.
+CREATE TABLE uno_snapshots (
+    category TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    event_id BLOB NOT NULL,
+    shape TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (category, key)
+) STRICT;
+
+CREATE TABLE uno_documents (
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (collection, key)
+) STRICT;
+
+CREATE TABLE uno_checkpoints (
+    subscription TEXT NOT NULL PRIMARY KEY,
+    epoch BLOB NOT NULL,
+    position INTEGER NOT NULL,
+    event_id BLOB
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE uno_processes (
+    process TEXT NOT NULL,
+    key TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (process, key)
+) STRICT;
+
+CREATE TABLE uno_messages (
+    queue TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    enqueued_at INTEGER NOT NULL,
+    PRIMARY KEY (queue, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX uno_messages_id ON uno_messages (queue, id);
