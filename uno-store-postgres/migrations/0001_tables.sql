@@ -1,0 +1,123 @@
+-- The tables of a store. {schema} is the checked and quoted name of its schema.
+-- Append-only: a migration that was released is never changed, and its checksum is kept.
+
+-- What names the store. The classes are the first halves of its advisory lock keys: positive, and as good as unique
+-- among all the stores of a database.
+CREATE TABLE {schema}.meta (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    epoch uuid NOT NULL,
+    log_class integer NOT NULL,
+    queue_class integer NOT NULL,
+    draw_class integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+INSERT INTO {schema}.meta (epoch, log_class, queue_class, draw_class)
+SELECT gen_random_uuid(), a, b, c
+FROM (
+    SELECT ('x' || substr(u, 1, 8))::bit(32)::integer & 2147483647 AS a,
+           ('x' || substr(u, 9, 8))::bit(32)::integer & 2147483647 AS b,
+           ('x' || substr(u, 17, 8))::bit(32)::integer & 2147483647 AS c
+    FROM (SELECT md5(gen_random_uuid()::text) AS u) random
+) classes;
+
+-- Identifier columns are COLLATE "C": they are compared byte by byte, like the keys in the program.
+CREATE SEQUENCE {schema}.streams_id AS bigint;
+CREATE TABLE {schema}.streams (
+    id bigint PRIMARY KEY DEFAULT nextval('{schema}.streams_id'),
+    category text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    version bigint NOT NULL CHECK (version >= 0),
+    UNIQUE (category, key)
+) WITH (fillfactor = 80);
+
+-- One number for each event. It must be handed out one by one (CACHE 1) or positions would not rise with time.
+CREATE SEQUENCE {schema}.events_position AS bigint INCREMENT BY 1 CACHE 1 NO CYCLE;
+-- From now on last_value is always a number that was drawn (is_called), so that it can be read as a bound.
+SELECT setval('{schema}.events_position', 1, true);
+
+-- The last time of recording, in microseconds since 1970: memory beside the transactions, so that it never falls.
+CREATE SEQUENCE {schema}.events_clock AS bigint INCREMENT BY 1 CACHE 1 NO CYCLE;
+SELECT setval('{schema}.events_clock', 1, true);
+
+-- The log. No foreign key to streams: the function that appends has the stream's row locked, and the check would cost
+-- more than the insert.
+CREATE TABLE {schema}.events (
+    position bigint PRIMARY KEY DEFAULT nextval('{schema}.events_position') CHECK (position > 0),
+    id uuid NOT NULL CONSTRAINT events_id_once UNIQUE,
+    stream bigint NOT NULL,
+    version bigint NOT NULL CHECK (version > 0),
+    schema_version bigint NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    correlation_id uuid,
+    causation_id uuid,
+    name text COLLATE "C" NOT NULL,
+    payload json NOT NULL,
+    actor text COLLATE "C",
+    tenant text COLLATE "C",
+    traceparent text COLLATE "C",
+    headers json,
+    tags text[] COLLATE "C",
+    CONSTRAINT events_version_once UNIQUE (stream, version)
+);
+
+CREATE INDEX events_correlation ON {schema}.events (correlation_id, position) WHERE correlation_id IS NOT NULL;
+
+-- Tags are indexed by their hashes: a tag may be longer than an index entry. Look for `tag_keys(tags) @> tag_keys(wanted)`
+-- and for `tags @> wanted`.
+CREATE FUNCTION {schema}.tag_keys(tags text[]) RETURNS bigint[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (SELECT array_agg(hashtextextended(t.tag, 0)) FROM unnest(tags) t(tag));
+CREATE INDEX events_tags ON {schema}.events USING gin ({schema}.tag_keys(tags)) WHERE tags IS NOT NULL;
+
+CREATE TABLE {schema}.snapshots (
+    category text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    event_id uuid NOT NULL,
+    shape text NOT NULL,
+    checksum bigint NOT NULL,
+    body text NOT NULL,
+    PRIMARY KEY (category, key)
+);
+
+CREATE TABLE {schema}.checkpoints (
+    name text COLLATE "C" PRIMARY KEY,
+    epoch uuid NOT NULL,
+    position bigint NOT NULL,
+    event_id uuid,
+    saved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+
+CREATE TABLE {schema}.documents (
+    collection text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    body json NOT NULL,
+    PRIMARY KEY (collection, key)
+);
+
+CREATE TABLE {schema}.processes (
+    process text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    revision bigint NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    body json NOT NULL,
+    PRIMARY KEY (process, key)
+);
+CREATE INDEX processes_status ON {schema}.processes (process, status, key);
+
+CREATE SEQUENCE {schema}.queue_number AS bigint INCREMENT BY 1 CACHE 1 NO CYCLE;
+SELECT setval('{schema}.queue_number', 1, true);
+
+CREATE TABLE {schema}.queue (
+    number bigint PRIMARY KEY DEFAULT nextval('{schema}.queue_number'),
+    queue text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    payload json NOT NULL,
+    metadata json NOT NULL,
+    enqueued_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT queue_id_once UNIQUE (queue, id)
+);
+CREATE INDEX queue_order ON {schema}.queue (queue, number);

@@ -1,0 +1,142 @@
+-- What keeps the order of the log and of the queues: see docs/design/postgres-log.md.
+
+-- The lock classes as constants, so that the functions below need no look-up.
+DO $do$
+DECLARE
+    m record;
+BEGIN
+    SELECT * INTO STRICT m FROM {schema}.meta;
+    EXECUTE format('CREATE FUNCTION {schema}.log_class() RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %s', m.log_class);
+    EXECUTE format('CREATE FUNCTION {schema}.queue_class() RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %s', m.queue_class);
+    EXECUTE format('CREATE FUNCTION {schema}.draw_class() RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %s', m.draw_class);
+END
+$do$;
+
+-- The low 32 bits of a bound, as the signed number that a lock key takes.
+CREATE FUNCTION {schema}.low_bits(bound bigint) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (((bound & 4294967295) # 2147483648) - 2147483648)::integer;
+
+-- Called before positions are drawn: takes the shared lock whose key carries a lower bound for them.
+-- A second call in a transaction takes the transaction's first key again: still a bound for what it drew and will
+-- draw, and one lock object instead of many. The key is remembered in a setting that is local to the transaction, so
+-- that ROLLBACK TO SAVEPOINT takes back the setting and the lock together.
+CREATE FUNCTION {schema}.enter_log() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    remembered text := current_setting('uno.log_{name}', true);
+    bound bigint;
+BEGIN
+    IF remembered IS NULL OR remembered = '' THEN
+        bound := pg_sequence_last_value('{schema}.events_position');
+        remembered := set_config('uno.log_{name}', bound::text, true);
+    ELSE
+        bound := remembered::bigint;
+    END IF;
+    -- Nobody takes this key exclusively, so the attempt succeeds; it is a little cheaper as an expression.
+    IF NOT pg_try_advisory_xact_lock_shared({schema}.log_class(), {schema}.low_bits(bound)) THEN
+        PERFORM pg_advisory_xact_lock_shared({schema}.log_class(), {schema}.low_bits(bound));
+    END IF;
+    RETURN bound;
+END
+$$;
+
+-- The same for the numbers of queues.
+CREATE FUNCTION {schema}.enter_queue() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    remembered text := current_setting('uno.queue_{name}', true);
+    bound bigint;
+BEGIN
+    IF remembered IS NULL OR remembered = '' THEN
+        bound := pg_sequence_last_value('{schema}.queue_number');
+        remembered := set_config('uno.queue_{name}', bound::text, true);
+    ELSE
+        bound := remembered::bigint;
+    END IF;
+    -- Nobody takes this key exclusively, so the attempt succeeds; it is a little cheaper as an expression.
+    IF NOT pg_try_advisory_xact_lock_shared({schema}.queue_class(), {schema}.low_bits(bound)) THEN
+        PERFORM pg_advisory_xact_lock_shared({schema}.queue_class(), {schema}.low_bits(bound));
+    END IF;
+    RETURN bound;
+END
+$$;
+
+-- The lowest bound among those who hold the lock of a class: the holders' keys, widened again by their signed distance
+-- from `reached`, which is the sequence's value as read BEFORE this call.
+CREATE FUNCTION {schema}.lowest_bound(class integer, reached bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT min(reached + ((((l.objid::bigint - reached) & 4294967295) # 2147483648) - 2147483648))
+    FROM pg_catalog.pg_locks l
+    WHERE l.locktype = 'advisory'
+      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+      AND l.classid = class::oid
+      AND l.objsubid = 2
+      AND l.mode = 'ShareLock'
+      AND l.granted
+$$;
+
+-- A horizon is only good in a transaction where every statement sees what is committed by then, and on the server
+-- where the appenders' locks are.
+CREATE FUNCTION {schema}.refuse_wrong_reader() RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the log is read and written in READ COMMITTED only' USING ERRCODE = 'UN002';
+    END IF;
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'a standby does not know who is appending' USING ERRCODE = 'UN003';
+    END IF;
+END
+$$;
+
+-- Everything at or below the horizon is visible to the NEXT statement, or will never exist.
+-- Never cache it, never use it on another connection, never call it in the statement that scans.
+CREATE FUNCTION {schema}.log_horizon() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    reached bigint;
+    bound bigint;
+BEGIN
+    PERFORM {schema}.refuse_wrong_reader();
+    reached := pg_sequence_last_value('{schema}.events_position');
+    bound := {schema}.lowest_bound({schema}.log_class(), reached);
+    RETURN least(reached, coalesce(bound, reached));
+END
+$$;
+
+CREATE FUNCTION {schema}.queue_horizon() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    reached bigint;
+    bound bigint;
+BEGIN
+    PERFORM {schema}.refuse_wrong_reader();
+    reached := pg_sequence_last_value('{schema}.queue_number');
+    bound := {schema}.lowest_bound({schema}.queue_class(), reached);
+    RETURN least(reached, coalesce(bound, reached));
+END
+$$;
+
+-- Foreign writers and COPY obey as well: a statement trigger runs before the defaults of the first row are computed.
+CREATE FUNCTION {schema}.before_events() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    bound bigint;
+BEGIN
+    bound := {schema}.enter_log();
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER enter BEFORE INSERT ON {schema}.events FOR EACH STATEMENT EXECUTE FUNCTION {schema}.before_events();
+
+CREATE FUNCTION {schema}.before_queue() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    bound bigint;
+BEGIN
+    bound := {schema}.enter_queue();
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER enter BEFORE INSERT ON {schema}.queue FOR EACH STATEMENT EXECUTE FUNCTION {schema}.before_queue();
+
+-- Facts stay.
+CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'events are never changed or removed' USING ERRCODE = 'UN004';
+END
+$$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.events
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();

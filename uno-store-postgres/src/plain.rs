@@ -1,0 +1,312 @@
+//! [`Plain`]: a commit without work, checked: nothing but data, so it can be grouped, and carried out again.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use uno_core::{
+    Acknowledgement, AppendError, CheckpointWrite, Commit, CommitError, DocumentWrite, Limits,
+    NewMessage, ProcessWrite, Refusal, Snapshot, Stale, StreamAppend, StreamId, Version, Work,
+};
+
+/// A commit without work, checked.
+#[derive(Debug, Default)]
+pub(crate) struct Plain {
+    pub(crate) appends: Vec<StreamAppend>,
+    pub(crate) unchanged: Vec<(StreamId, Version)>,
+    pub(crate) snapshots: Vec<Snapshot>,
+    pub(crate) documents: Vec<DocumentWrite>,
+    pub(crate) checkpoints: Vec<CheckpointWrite>,
+    pub(crate) processes: Vec<Save>,
+    pub(crate) messages: Vec<NewMessage>,
+    pub(crate) acknowledgements: Vec<Acknowledgement>,
+}
+
+/// What a commit touches, as hashes: two that share one are not carried out together.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// Streams. Commits in one group may share these: they take their turns within it.
+    pub(crate) streams: Vec<u64>,
+    /// Everything else, event ids included.
+    pub(crate) others: Vec<u64>,
+}
+
+impl Plain {
+    /// The data of a commit, and its work.
+    pub(crate) fn from_commit<Tx>(
+        commit: Commit<Tx>,
+        limits: &Limits,
+    ) -> Result<(Self, Vec<Work<Tx>>), CommitError> {
+        limits.check_commit(&commit).map_err(AppendError::Refused)?;
+        let plain = Self {
+            appends: commit.appends,
+            unchanged: commit.unchanged,
+            snapshots: newest(commit.snapshots),
+            documents: last(commit.documents),
+            checkpoints: moves(commit.checkpoints)?,
+            processes: saves(commit.processes)?,
+            messages: commit.messages,
+            acknowledgements: commit.acknowledgements,
+        };
+        plain.check_ids()?;
+        plain.check_queues()?;
+        Ok((plain, commit.work))
+    }
+
+    /// Events alone.
+    pub(crate) fn from_appends(
+        appends: Vec<StreamAppend>,
+        limits: &Limits,
+    ) -> Result<Self, AppendError> {
+        limits
+            .check_appends(&appends)
+            .map_err(AppendError::Refused)?;
+        let plain = Self {
+            appends,
+            ..Self::default()
+        };
+        plain.check_ids()?;
+        Ok(plain)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.appends.is_empty() && self.unchanged.is_empty() && !self.has_others()
+    }
+
+    /// Whether there is anything but streams and events.
+    pub(crate) fn has_others(&self) -> bool {
+        !(self.snapshots.is_empty()
+            && self.documents.is_empty()
+            && self.checkpoints.is_empty()
+            && self.processes.is_empty()
+            && self.messages.is_empty()
+            && self.acknowledgements.is_empty())
+    }
+
+    /// How many events there are.
+    pub(crate) fn event_count(&self) -> usize {
+        self.appends
+            .iter()
+            .map(|append| append.events().len())
+            .sum()
+    }
+
+    /// About how many bytes are to be sent.
+    pub(crate) fn size(&self) -> usize {
+        let events = self
+            .appends
+            .iter()
+            .flat_map(StreamAppend::events)
+            .map(|event| event.payload().len() + 200);
+        let documents = self
+            .documents
+            .iter()
+            .filter_map(DocumentWrite::body)
+            .map(|body| body.len() + 50);
+        let processes = self
+            .processes
+            .iter()
+            .map(|save| save.write.body().len() + 50);
+        let messages = self
+            .messages
+            .iter()
+            .map(|message| message.payload().len() + 200);
+        let snapshots = self
+            .snapshots
+            .iter()
+            .map(|snapshot| snapshot.body().len() + 100);
+        events.sum::<usize>()
+            + documents.sum::<usize>()
+            + processes.sum::<usize>()
+            + messages.sum::<usize>()
+            + snapshots.sum::<usize>()
+    }
+
+    pub(crate) fn touched(&self) -> Touched {
+        let streams = self
+            .appends
+            .iter()
+            .map(StreamAppend::stream)
+            .chain(self.unchanged.iter().map(|(stream, _)| stream));
+        let mut others = Vec::new();
+        others.extend(
+            self.appends
+                .iter()
+                .flat_map(StreamAppend::events)
+                .map(|event| hash((0, event.id()))),
+        );
+        others.extend(
+            self.snapshots
+                .iter()
+                .map(|snapshot| hash((1, snapshot.stream()))),
+        );
+        others.extend(
+            self.documents
+                .iter()
+                .map(|document| hash((2, document.collection(), document.key()))),
+        );
+        others.extend(
+            self.checkpoints
+                .iter()
+                .map(|checkpoint| hash((3, checkpoint.subscription()))),
+        );
+        others.extend(
+            self.processes
+                .iter()
+                .map(|save| hash((4, save.write.process(), save.write.key()))),
+        );
+        others.extend(
+            self.messages
+                .iter()
+                .map(|message| hash((5, message.queue(), message.id()))),
+        );
+        others.extend(
+            self.acknowledgements
+                .iter()
+                .map(|ack| hash((5, ack.queue(), ack.id()))),
+        );
+        Touched {
+            streams: streams.map(hash).collect(),
+            others,
+        }
+    }
+
+    /// An event id that occurs twice is stored elsewhere than in its place, whichever that is.
+    fn check_ids(&self) -> Result<(), AppendError> {
+        let mut ids = HashSet::new();
+        for append in &self.appends {
+            for event in append.events() {
+                if !ids.insert(event.id()) {
+                    let (stream, id) = (append.stream().clone(), event.id());
+                    return Err(AppendError::DuplicateEvent { stream, id });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What can't be, whatever the store holds.
+    fn check_queues(&self) -> Result<(), CommitError> {
+        let mut ids = HashSet::new();
+        for ack in &self.acknowledgements {
+            if !ids.insert((ack.queue(), ack.id())) {
+                let (queue, id) = (ack.queue().to_owned(), ack.id());
+                return Err(CommitError::Stale(Stale::Message { queue, id }));
+            }
+        }
+        ids.clear();
+        for message in &self.messages {
+            if !ids.insert((message.queue(), message.id())) {
+                return Err(message_in_use(message).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The refusal of a message whose id is in its queue already.
+pub(crate) fn message_in_use(message: &NewMessage) -> AppendError {
+    let reason = format!("{} is in queue {} already", message.id(), message.queue());
+    AppendError::Refused(Refusal::new("message.id", reason))
+}
+
+/// The moves of each checkpoint as one: they take effect together.
+fn moves(writes: Vec<CheckpointWrite>) -> Result<Vec<CheckpointWrite>, CommitError> {
+    let mut kept: Vec<CheckpointWrite> = Vec::with_capacity(writes.len());
+    for write in writes {
+        let name = write.subscription();
+        match kept
+            .iter_mut()
+            .find(|earlier| earlier.subscription() == name)
+        {
+            None => kept.push(write),
+            Some(earlier) if write.expected() == Some(earlier.checkpoint().position()) => {
+                *earlier =
+                    CheckpointWrite::new(name.clone(), earlier.expected(), write.checkpoint());
+            }
+            Some(_) => return Err(CommitError::Stale(Stale::Checkpoint(name.clone()))),
+        }
+    }
+    Ok(kept)
+}
+
+/// A save of a process instance, or several in a row.
+#[derive(Debug)]
+pub(crate) struct Save {
+    /// The revision before the first.
+    pub(crate) expected: i64,
+    /// The revision after the last.
+    pub(crate) revision: i64,
+    /// The last.
+    pub(crate) write: ProcessWrite,
+}
+
+/// The saves of each instance as one: they take effect together.
+fn saves(writes: Vec<ProcessWrite>) -> Result<Vec<Save>, CommitError> {
+    let mut kept: Vec<Save> = Vec::with_capacity(writes.len());
+    for write in writes {
+        let same = |save: &&mut Save| {
+            save.write.process() == write.process() && save.write.key() == write.key()
+        };
+        // A revision that no store can have reached is not the one that is stored.
+        let expected = i64::try_from(write.expected_revision())
+            .ok()
+            .filter(|revision| *revision < i64::MAX);
+        let earlier = kept.iter_mut().find(same);
+        match (expected, earlier) {
+            (Some(expected), None) => kept.push(Save {
+                expected,
+                revision: expected + 1,
+                write,
+            }),
+            (Some(expected), Some(earlier)) if expected == earlier.revision => {
+                earlier.revision += 1;
+                earlier.write = write;
+            }
+            _ => {
+                let (process, key) = (write.process().to_owned(), write.key().to_owned());
+                return Err(CommitError::Stale(Stale::Process { process, key }));
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// The last write of each document: what there would be after all of them.
+fn last(writes: Vec<DocumentWrite>) -> Vec<DocumentWrite> {
+    let mut places: HashMap<(String, String), usize> = HashMap::new();
+    let mut kept: Vec<DocumentWrite> = Vec::with_capacity(writes.len());
+    for write in writes {
+        let place = *places
+            .entry((write.collection().to_owned(), write.key().to_owned()))
+            .or_insert(kept.len());
+        match kept.get_mut(place) {
+            Some(earlier) => *earlier = write,
+            None => kept.push(write),
+        }
+    }
+    kept
+}
+
+/// The newest snapshot of each stream.
+fn newest(snapshots: Vec<Snapshot>) -> Vec<Snapshot> {
+    let mut kept: Vec<Snapshot> = Vec::with_capacity(snapshots.len());
+    for snapshot in snapshots {
+        match kept
+            .iter_mut()
+            .find(|earlier| earlier.stream() == snapshot.stream())
+        {
+            Some(earlier) if earlier.version() > snapshot.version() => {}
+            Some(earlier) => *earlier = snapshot,
+            None => kept.push(snapshot),
+        }
+    }
+    kept
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

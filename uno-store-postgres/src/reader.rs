@@ -1,0 +1,382 @@
+//! Reads of streams and of the log.
+//!
+//! A read of the log asks for the horizon first and scans in a later statement, on the same connection, in READ COMMITTED.
+//! The order of the two is what the law rests on: see `docs/design/postgres-log.md`.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use sqlx::{Postgres, Row as _, postgres::PgArguments, query::Query};
+use tokio::time::{Instant, sleep};
+use uno_core::{
+    AsOf, Direction, EventId, Head, LogPage, Position, ReadLog, ReadStream, RecordedEvent,
+    StoreError,
+};
+
+use crate::{
+    decode::{self, COLUMNS, Events},
+    exchange,
+    fault::Fault,
+    pool::{Pool, Session},
+    probe::Meta,
+    shared::{Floor, Shared},
+    sql::Sql,
+    value::{PgTime, PgUuid},
+};
+
+const LOG_HORIZON: &str = "SELECT {schema}.log_horizon()";
+const QUEUE_HORIZON: &str = "SELECT {schema}.queue_horizon()";
+
+/// How long a read waits until what this store was told to be committed is at or below the horizon.
+///
+/// As a rule that takes as long as the commits under way, a millisecond or two. If a foreign transaction has appended and
+/// stays open, the order comes first: the read gives what is below the horizon.
+const OWN_APPENDS_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a horizon is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Log,
+    Queue,
+}
+
+impl Order {
+    fn floor(self, shared: &Shared) -> &Floor {
+        match self {
+            Self::Log => &shared.log_floor,
+            Self::Queue => &shared.queue_floor,
+        }
+    }
+
+    /// The horizon now. Good for the next statements on this session, and for nothing else.
+    pub(crate) async fn horizon(self, session: &mut Session) -> Result<i64, Fault> {
+        let text = match self {
+            Self::Log => LOG_HORIZON,
+            Self::Queue => QUEUE_HORIZON,
+        };
+        let query = session.shared().sql(text);
+        let prepared = session.shared().options.is_prepared();
+        Ok(query
+            .query(prepared)
+            .fetch_one(session.connection())
+            .await?
+            .try_get(0)?)
+    }
+}
+
+/// What a read below a horizon found, and whether it may have missed something this store was told to be committed.
+pub(crate) struct Below<T> {
+    pub(crate) found: T,
+    pub(crate) horizon: i64,
+    /// Whether what is above the horizon could not have been in it anyhow.
+    pub(crate) complete: bool,
+}
+
+/// Reads below the horizon, again until everything this store was told to be committed is there to be seen. The
+/// connection is given back between the attempts: those who hold the horizon back may need it.
+pub(crate) async fn see_own<T, F>(
+    pool: &Arc<Pool>,
+    shared: &Shared,
+    order: Order,
+    exchange: F,
+) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: for<'s> Fn(&'s mut Session) -> exchange::Exchange<'s, Below<T>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    let floor = order.floor(shared).get();
+    let give_up = Instant::now() + OWN_APPENDS_WITHIN;
+    let mut pause = Duration::from_micros(200);
+    loop {
+        let below = exchange::read(pool, &shared.location, exchange.clone()).await?;
+        if below.complete || below.horizon >= floor || Instant::now() >= give_up {
+            return Ok(below.found);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// A stretch of one stream. No horizon is needed: within a stream positions rise with versions, and one statement sees
+/// a whole prefix of it.
+pub(crate) async fn read_stream(
+    session: &mut Session,
+    read: &ReadStream,
+) -> Result<Vec<Arc<RecordedEvent>>, Fault> {
+    session.ready().await?;
+    let mut text = Text::new(&format!(
+        "SELECT {COLUMNS} FROM {{schema}}.events e \
+         WHERE e.stream = (SELECT s.id FROM {{schema}}.streams s WHERE s.category = $1 AND s.key = $2) \
+         AND e.version >= $3 AND e.version <= $4"
+    ));
+    text.count = 4;
+    text.moment(read.moment());
+    let order = match read.direction() {
+        Direction::Forward => "ASC",
+        Direction::Backward => "DESC",
+    };
+    text.end(&format!(" ORDER BY e.version {order} LIMIT"));
+    let sql = Sql::new(&text.sql, session.shared().options.schema_name());
+    let mut query = sql
+        .query(session.shared().options.is_prepared())
+        .bind(read.stream().category().as_str())
+        .bind(read.stream().key())
+        .bind(read.first().as_i64())
+        .bind(read.last().as_i64());
+    query = bind_moment(query, read.moment());
+    query = query.bind(limit(read.max_events()));
+    let rows = query.fetch_all(session.connection()).await?;
+    let mut events = Events::default();
+    rows.iter()
+        .map(|row| events.of_stream(row, read.stream()))
+        .collect()
+}
+
+/// A stretch of the log.
+pub(crate) async fn read_log(
+    session: &mut Session,
+    read: &ReadLog,
+) -> Result<Below<LogPage>, Fault> {
+    session.ready().await?;
+    let horizon = Order::Log.horizon(session).await?;
+    let shared = Arc::clone(session.shared());
+    let wanted = read.max_events();
+
+    let mut text = Text::new(&format!(
+        "SELECT {COLUMNS}, s.category, s.key FROM {{schema}}.events e JOIN {{schema}}.streams s ON s.id = e.stream WHERE "
+    ));
+    text.stretch(read);
+    text.filter(read);
+    text.end(match read.direction() {
+        Direction::Forward => " ORDER BY e.position ASC LIMIT",
+        Direction::Backward => " ORDER BY e.position DESC LIMIT",
+    });
+    let sql = Sql::new(&text.sql, shared.options.schema_name());
+    let mut query = bind_stretch(sql.query(shared.options.is_prepared()), read, horizon);
+    query = bind_filter(query, read);
+    query = query.bind(limit(wanted));
+    let rows = query.fetch_all(session.connection()).await?;
+    let mut decoder = Events::default();
+    let events = rows
+        .iter()
+        .map(|row| decoder.of_log(row))
+        .collect::<Result<Vec<_>, Fault>>()?;
+
+    let full = events.len() >= wanted;
+    let last = events.last().map(|event| (event.position(), event.id()));
+    let scanned = if full || read.events().is_all() {
+        last
+    } else {
+        // The page covers more than it shows: say how far, as a committed event.
+        end_of_stretch(session, read, horizon).await?
+    };
+    let complete = match read.direction() {
+        Direction::Forward => full,
+        Direction::Backward => read.start().as_i64() <= horizon + 1,
+    } || matches!(read.moment(), Some(AsOf::Position(position)) if position.as_i64() <= horizon);
+    Ok(Below {
+        found: LogPage::new(events, scanned),
+        horizon,
+        complete,
+    })
+}
+
+/// The last event of a stretch, in its direction, whether or not it fits the filter.
+async fn end_of_stretch(
+    session: &mut Session,
+    read: &ReadLog,
+    horizon: i64,
+) -> Result<Option<(Position, EventId)>, Fault> {
+    let mut text = Text::new("SELECT e.position, e.id FROM {schema}.events e WHERE ");
+    text.stretch(read);
+    text.sql.push_str(match read.direction() {
+        Direction::Forward => " ORDER BY e.position DESC LIMIT 1",
+        Direction::Backward => " ORDER BY e.position ASC LIMIT 1",
+    });
+    let shared = Arc::clone(session.shared());
+    let sql = Sql::new(&text.sql, shared.options.schema_name());
+    let query = bind_stretch(sql.query(shared.options.is_prepared()), read, horizon);
+    let row = query.fetch_optional(session.connection()).await?;
+    row.map(|row| {
+        Ok((
+            decode::position(row.try_get(0)?)?,
+            EventId::from_uuid(row.try_get::<PgUuid, _>(1)?.0),
+        ))
+    })
+    .transpose()
+}
+
+const HEAD: &str = "SELECT e.position, e.id FROM {schema}.events e WHERE e.position <= $1 ORDER BY e.position DESC LIMIT 1";
+
+/// The last event at or below the horizon.
+pub(crate) async fn head(session: &mut Session) -> Result<Below<Head>, Fault> {
+    let Meta { epoch } = session.ready().await?;
+    let horizon = Order::Log.horizon(session).await?;
+    let query = session.shared().sql(HEAD);
+    let prepared = session.shared().options.is_prepared();
+    let row = query
+        .query(prepared)
+        .bind(horizon)
+        .fetch_optional(session.connection())
+        .await?;
+    let last = match row {
+        Some(row) => Some((
+            decode::position(row.try_get(0)?)?,
+            EventId::from_uuid(row.try_get::<PgUuid, _>(1)?.0),
+        )),
+        None => None,
+    };
+    Ok(Below {
+        found: Head::new(epoch, last),
+        horizon,
+        complete: false,
+    })
+}
+
+/// Statement text that grows by conditions. Each combination of conditions is one text, so one prepared statement.
+struct Text {
+    sql: String,
+    count: usize,
+}
+
+impl Text {
+    fn new(sql: &str) -> Self {
+        Self {
+            sql: sql.to_owned(),
+            count: 0,
+        }
+    }
+
+    /// The number of the next parameter.
+    fn next(&mut self) -> usize {
+        self.count += 1;
+        self.count
+    }
+
+    fn condition(&mut self, condition: &str) {
+        let number = self.next();
+        // Writing to a String can't fail.
+        let _ = write!(self.sql, " AND {condition} ${number}");
+    }
+
+    /// From the start to the horizon, and to the moment to read as of.
+    fn stretch(&mut self, read: &ReadLog) {
+        let (start, horizon) = (self.next(), self.next());
+        let compare = match read.direction() {
+            Direction::Forward => ">",
+            Direction::Backward => "<",
+        };
+        let _ = write!(
+            self.sql,
+            "e.position {compare} ${start} AND e.position <= ${horizon}"
+        );
+        self.moment(read.moment());
+    }
+
+    fn moment(&mut self, moment: Option<AsOf>) {
+        match moment {
+            Some(AsOf::Position(_)) => self.condition("e.position <="),
+            Some(AsOf::Time(_)) => self.condition("e.recorded_at <="),
+            None => {}
+        }
+    }
+
+    fn filter(&mut self, read: &ReadLog) {
+        let filter = read.events();
+        let mut any = |wanted: bool, column: &str| {
+            if wanted {
+                let number = self.next();
+                let _ = write!(self.sql, " AND {column} = ANY (${number})");
+            }
+        };
+        any(filter.wanted_names().is_some(), "e.name");
+        any(filter.wanted_categories().is_some(), "s.category");
+        let mut condition = |wanted: bool, condition: &str| {
+            if wanted {
+                self.condition(condition);
+            }
+        };
+        condition(
+            filter.wanted_correlation_id().is_some(),
+            "e.correlation_id =",
+        );
+        // Postgres can't be asked for a text with NUL, and no event has one.
+        condition(
+            filter
+                .wanted_actor()
+                .is_some_and(|actor| !actor.contains('\0')),
+            "e.actor =",
+        );
+        condition(filter.wanted_recorded_from().is_some(), "e.recorded_at >=");
+        condition(filter.wanted_recorded_before().is_some(), "e.recorded_at <");
+        if filter
+            .wanted_actor()
+            .is_some_and(|actor| actor.contains('\0'))
+        {
+            self.sql.push_str(" AND false");
+        }
+    }
+
+    fn end(&mut self, end: &str) {
+        let number = self.next();
+        let _ = write!(self.sql, "{end} ${number}");
+    }
+}
+
+type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+fn bind_stretch<'q>(query: Bound<'q>, read: &ReadLog, horizon: i64) -> Bound<'q> {
+    bind_moment(
+        query.bind(read.start().as_i64()).bind(horizon),
+        read.moment(),
+    )
+}
+
+fn bind_moment(query: Bound<'_>, moment: Option<AsOf>) -> Bound<'_> {
+    match moment {
+        Some(AsOf::Position(position)) => query.bind(position.as_i64()),
+        Some(AsOf::Time(time)) => query.bind(PgTime(time)),
+        None => query,
+    }
+}
+
+fn bind_filter<'q>(mut query: Bound<'q>, read: &ReadLog) -> Bound<'q> {
+    let filter = read.events();
+    if let Some(names) = filter.wanted_names() {
+        query = query.bind(
+            names
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect::<Vec<_>>(),
+        );
+    }
+    if let Some(categories) = filter.wanted_categories() {
+        query = query.bind(
+            categories
+                .iter()
+                .map(|category| category.as_str().to_owned())
+                .collect::<Vec<_>>(),
+        );
+    }
+    if let Some(id) = filter.wanted_correlation_id() {
+        query = query.bind(PgUuid(*id.as_uuid()));
+    }
+    if let Some(actor) = filter.wanted_actor().filter(|actor| !actor.contains('\0')) {
+        query = query.bind(actor.to_owned());
+    }
+    if let Some(time) = filter.wanted_recorded_from() {
+        query = query.bind(PgTime(time));
+    }
+    if let Some(time) = filter.wanted_recorded_before() {
+        query = query.bind(PgTime(time));
+    }
+    query
+}
+
+/// A limit as Postgres takes it.
+pub(crate) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
