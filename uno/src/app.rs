@@ -1,0 +1,260 @@
+//! [`App`]: an application that runs.
+
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uno_core::{
+    Backend, Command, EventStore, Head, Metadata, Receipt, StoreError, SubscriptionName,
+};
+use uno_cqrs::{
+    CommandBus, DocumentProjection, Documents, ExecuteError, Query, QueryBus, QueryError,
+};
+use uno_events::{EventBus, SubscriptionManager, SubscriptionStatus, WaitError};
+use uno_uow::{CommandError, RunError, UnitOfWork};
+
+#[cfg(feature = "saga")]
+use crate::saga_part::{SagaPart, SagaStatus};
+use crate::{StartError, Uno, bus_feed};
+
+/// An application that runs. Cheap to clone; it runs until it is [stopped](App::stop) or the last clone is dropped.
+pub struct App<B: Backend> {
+    inner: Arc<Inner<B>>,
+}
+
+struct Inner<B: Backend> {
+    backend: Arc<B>,
+    commands: CommandBus<B>,
+    queries: QueryBus,
+    bus: EventBus,
+    manager: SubscriptionManager,
+    #[cfg(feature = "saga")]
+    sagas: Vec<Box<dyn SagaPart<B>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<B: Backend> Drop for Inner<B> {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl<B: Backend> App<B> {
+    pub(crate) async fn start(
+        uno: Uno<B>,
+        manager: SubscriptionManager,
+        head: Head,
+    ) -> Result<Self, StartError> {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        for subscription in uno.subscriptions {
+            manager
+                .subscribe(subscription)
+                .map_err(|error| StartError::Subscriptions(error.into()))?;
+        }
+        manager
+            .start_all()
+            .await
+            .map_err(|error| StartError::Subscriptions(error.into()))?;
+        let store: Arc<dyn EventStore> = Arc::clone(&uno.backend) as _;
+        tasks.spawn(bus_feed::run(
+            store,
+            uno.bus.clone(),
+            head.position(),
+            uno.poll,
+            stop.clone(),
+        ));
+        #[cfg(feature = "saga")]
+        for saga in &uno.sagas {
+            saga.spawn(&tasks, uno.poll, &stop);
+        }
+        let inner = Inner {
+            backend: uno.backend,
+            commands: uno.commands,
+            queries: uno.queries,
+            bus: uno.bus,
+            manager,
+            #[cfg(feature = "saga")]
+            sagas: uno.sagas,
+            tasks,
+            stop,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Carries out a command. When it returns, its events are durable; read models follow ([`wait_for`](Self::wait_for)).
+    ///
+    /// # Errors
+    /// When nobody handles it, the domain refuses it, or its effects can't be committed.
+    pub async fn execute<C: Command>(&self, command: C) -> Result<Receipt, ExecuteError> {
+        self.inner.commands.execute(command).await
+    }
+
+    /// Carries out a command on behalf of somebody: its events, and what they cause, carry this metadata.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn execute_as<C: Command>(
+        &self,
+        command: C,
+        metadata: Metadata,
+    ) -> Result<Receipt, ExecuteError> {
+        self.inner.commands.execute_as(command, metadata).await
+    }
+
+    /// Runs a unit of work without a command.
+    ///
+    /// # Errors
+    /// What the closure returned, or why the commit failed.
+    pub async fn unit_of_work<T, F>(&self, work: F) -> Result<(T, Receipt), RunError>
+    where
+        F: for<'u> FnMut(
+                &'u mut UnitOfWork<B>,
+            )
+                -> Pin<Box<dyn Future<Output = Result<T, CommandError>> + Send + 'u>>
+            + Send,
+        T: Send,
+    {
+        self.inner
+            .commands
+            .runner()
+            .run(Metadata::new(), work)
+            .await
+    }
+
+    /// Asks a query.
+    ///
+    /// # Errors
+    /// When nobody handles it, or its handler failed.
+    pub async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Output, QueryError> {
+        self.inner.queries.ask(query).await
+    }
+
+    /// The documents of a projection.
+    #[must_use]
+    pub fn documents<P: DocumentProjection>(&self) -> Documents<P> {
+        Documents::new(Arc::clone(&self.inner.backend) as _)
+    }
+
+    /// The runner of a saga, for looking at its instances; `None` when the application has no such saga.
+    #[cfg(feature = "saga")]
+    #[must_use]
+    pub fn saga<S: uno_saga::Saga>(&self) -> Option<&uno_saga::SagaRunner<S, B>> {
+        self.inner
+            .sagas
+            .iter()
+            .find_map(|saga| saga.runner().downcast_ref())
+    }
+
+    /// The in-process bus: told of every event that is committed while the application runs, also by other processes.
+    #[must_use]
+    pub fn bus(&self) -> &EventBus {
+        &self.inner.bus
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<B> {
+        &self.inner.backend
+    }
+
+    /// The durable subscriptions.
+    #[must_use]
+    pub fn subscriptions(&self) -> &SubscriptionManager {
+        &self.inner.manager
+    }
+
+    /// Waits until a read model or handler has come to what a command did: read your own writes.
+    ///
+    /// # Errors
+    /// When it does not come there in time or has stopped, or the receipt is from another store.
+    pub async fn wait_for(
+        &self,
+        name: &SubscriptionName,
+        receipt: &Receipt,
+        timeout: Duration,
+    ) -> Result<(), WaitError> {
+        self.inner.manager.wait_for(name, receipt, timeout).await
+    }
+
+    /// Waits until nothing moves any more: every subscription has come to the end of the log, and no command or outcome
+    /// waits. For tests and imports; a busy application may never be idle.
+    ///
+    /// # Errors
+    /// When a subscription has stopped because of a failure, or the store can't be read.
+    pub async fn until_idle(&self) -> Result<(), WaitError> {
+        loop {
+            let mark = self.inner.backend.change();
+            let before = self.inner.backend.head().await?.position();
+            self.inner.manager.until_idle().await?;
+            let waiting = self.waiting().await?;
+            if waiting == 0 && self.inner.backend.head().await?.position() == before {
+                return Ok(());
+            }
+            tokio::select! {
+                () = self.inner.backend.changed(mark) => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    }
+
+    /// How many messages wait in the queues of sagas.
+    async fn waiting(&self) -> Result<u64, StoreError> {
+        let mut waiting = 0;
+        #[cfg(feature = "saga")]
+        for queue in self.inner.sagas.iter().flat_map(|saga| saga.queues()) {
+            waiting += self.inner.backend.queue_depth(&queue).await?.0;
+        }
+        let _: &mut u64 = &mut waiting;
+        Ok(waiting)
+    }
+
+    /// How everything stands.
+    pub async fn status(&self) -> AppStatus {
+        AppStatus {
+            subscriptions: self.inner.manager.status().await,
+            #[cfg(feature = "saga")]
+            sagas: self.inner.sagas.iter().map(|saga| saga.status()).collect(),
+        }
+    }
+
+    /// Stops: finishes what is in hand, saves checkpoints, and takes up nothing new. What was not finished goes on at
+    /// the next start.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves everything stopping; nothing is lost.
+    pub async fn stop(&self) {
+        self.inner.stop.cancel();
+        self.inner.manager.stop_all().await;
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+impl<B: Backend> Clone for App<B> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl<B: Backend> fmt::Debug for App<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("backend", &self.inner.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How an application stands.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AppStatus {
+    /// Every durable subscription: read models, sagas and handlers.
+    pub subscriptions: Vec<SubscriptionStatus>,
+    /// The sagas, beside their subscriptions.
+    #[cfg(feature = "saga")]
+    pub sagas: Vec<SagaStatus>,
+}

@@ -1,0 +1,80 @@
+//! [`Uno`]: an application that is put together, and not started yet.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use uno_core::{Backend, CheckpointStore, Decoder, EventStore, StoreError};
+use uno_cqrs::{CommandBus, QueryBus};
+use uno_events::{EventBus, Subscription, SubscriptionManager};
+
+#[cfg(feature = "saga")]
+use crate::saga_part::SagaPart;
+use crate::{App, StartError, UnoBuilder};
+
+/// An application, put together and checked.
+///
+/// ```
+/// use std::sync::Arc;
+/// use uno::prelude::*;
+///
+/// # #[tokio::main]
+/// # async fn main() -> anyhow::Result<()> {
+/// let uno = Uno::builder(Arc::new(MemoryStore::new())).build()?;
+/// uno.migrate().await?;             // creates or upgrades the store's schema
+/// let app = uno.start().await?;     // subscriptions, sagas and workers run from here on
+/// app.stop().await;                // finishes what is in hand
+/// # Ok(()) }
+/// ```
+pub struct Uno<B: Backend> {
+    pub(crate) backend: Arc<B>,
+    pub(crate) decoder: Decoder,
+    pub(crate) poll: Duration,
+    pub(crate) commands: CommandBus<B>,
+    pub(crate) queries: QueryBus,
+    pub(crate) bus: EventBus,
+    pub(crate) subscriptions: Vec<Subscription>,
+    #[cfg(feature = "saga")]
+    pub(crate) sagas: Vec<Box<dyn SagaPart<B>>>,
+}
+
+impl<B: Backend> Uno<B> {
+    /// Starts putting an application together on a store.
+    #[must_use]
+    pub fn builder(store: Arc<B>) -> UnoBuilder<B> {
+        UnoBuilder::new(store)
+    }
+
+    /// Makes the store ready: creates or upgrades its schema. May be called by many processes at once.
+    ///
+    /// # Errors
+    /// When the store can't be reached or written, or newer code has migrated it.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.backend.migrate().await
+    }
+
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// [`StoreError::NotMigrated`] when the store has no schema yet, and whatever else keeps the store from being used.
+    pub async fn start(self) -> Result<App<B>, StartError> {
+        // Asked first, so that a store that can't be used is told here, and not by every subscription.
+        let head = self.backend.head().await?;
+        let store: Arc<dyn EventStore> = Arc::clone(&self.backend) as _;
+        let checkpoints: Arc<dyn CheckpointStore> = Arc::clone(&self.backend) as _;
+        let manager = SubscriptionManager::builder(store, checkpoints)
+            .decoder(self.decoder.clone())
+            .poll_interval(self.poll)
+            .build();
+        App::start(self, manager, head).await
+    }
+}
+
+impl<B: Backend> fmt::Debug for Uno<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uno")
+            .field("backend", &self.backend)
+            .field("commands", &self.commands)
+            .field("queries", &self.queries)
+            .field("subscriptions", &self.subscriptions)
+            .finish_non_exhaustive()
+    }
+}

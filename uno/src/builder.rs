@@ -1,0 +1,207 @@
+//! [`UnoBuilder`]: collects what an application is made of.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use uno_core::{Backend, Command, Decoder, EventSet, SubscriptionName};
+use uno_cqrs::{
+    CommandBus, CommandBusBuilder, CommandHandler, DocumentProjection, DocumentProjector,
+    Projection, Projector, Query, QueryBus, QueryBusBuilder, QueryHandler,
+};
+use uno_events::{Consumer, EventBus, IntoEventHandler, Replay, Subscription};
+use uno_uow::{RetryPolicy, Runner};
+
+#[cfg(feature = "saga")]
+use crate::saga_part::{SagaFactory, SagaPart};
+use crate::{BuildError, Uno};
+
+/// Collects the handlers, read models, sagas and subscriptions of an application.
+///
+/// What is wrong with them is told by [`build`](Self::build).
+pub struct UnoBuilder<B: Backend> {
+    backend: Arc<B>,
+    decoder: Decoder,
+    poll: Duration,
+    conflicts: RetryPolicy,
+    commands: CommandBusBuilder<B>,
+    queries: QueryBusBuilder,
+    parts: Vec<Part<B>>,
+    #[cfg(feature = "saga")]
+    sagas: Vec<SagaFactory<B>>,
+}
+
+/// A subscription that is made when the store and the decoder are known.
+type Part<B> = Box<dyn FnOnce(&Arc<B>, &Decoder) -> Result<Subscription, BuildError> + Send>;
+
+impl<B: Backend> UnoBuilder<B> {
+    pub(crate) fn new(backend: Arc<B>) -> Self {
+        Self {
+            commands: CommandBus::builder(Runner::new(Arc::clone(&backend))),
+            backend,
+            decoder: Decoder::new(),
+            poll: Duration::from_millis(500),
+            conflicts: RetryPolicy::default(),
+            queries: QueryBus::builder(),
+            parts: Vec::new(),
+            #[cfg(feature = "saga")]
+            sagas: Vec::new(),
+        }
+    }
+
+    /// Decodes events with this decoder, which may know upcasters by name.
+    #[must_use]
+    pub fn decoder(mut self, decoder: Decoder) -> Self {
+        self.decoder = decoder;
+        self
+    }
+
+    /// Looks for what other processes have committed this often. What this process commits is noticed at once.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll = interval;
+        self
+    }
+
+    /// Tries commands again by this policy when others were faster.
+    #[must_use]
+    pub fn retry_conflicts(mut self, policy: RetryPolicy) -> Self {
+        self.conflicts = policy;
+        self
+    }
+
+    /// Registers the handler of a command.
+    #[must_use]
+    pub fn command<C: Command>(mut self, handler: impl CommandHandler<C, B>) -> Self {
+        self.commands = self.commands.handler::<C>(handler);
+        self
+    }
+
+    /// Registers the handler of a query.
+    #[must_use]
+    pub fn query<Q: Query>(mut self, handler: impl QueryHandler<Q>) -> Self {
+        self.queries = self.queries.handler::<Q>(handler);
+        self
+    }
+
+    /// Keeps a read model of documents.
+    #[must_use]
+    pub fn documents<P: DocumentProjection>(self, projection: P) -> Self {
+        self.consumer(P::NAME, |backend, decoder| {
+            DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
+                .map_err(BuildError::EventName)
+        })
+    }
+
+    /// Keeps a read model of your own rows.
+    #[must_use]
+    pub fn projection<P: Projection<B>>(self, projection: P) -> Self {
+        self.consumer(P::NAME, |backend, decoder| {
+            Projector::new(projection, Arc::clone(backend), decoder.clone())
+                .map_err(BuildError::EventName)
+        })
+    }
+
+    fn consumer<C: Consumer>(
+        mut self,
+        name: &'static str,
+        make: impl FnOnce(&Arc<B>, &Decoder) -> Result<C, BuildError> + Send + 'static,
+    ) -> Self {
+        self.parts.push(Box::new(move |backend, decoder| {
+            let name = SubscriptionName::new(name)?;
+            Ok(Subscription::new(
+                name,
+                Replay::Safe,
+                Arc::new(make(backend, decoder)?),
+            ))
+        }));
+        self
+    }
+
+    /// Runs a process manager.
+    #[cfg(feature = "saga")]
+    #[must_use]
+    pub fn saga<S: uno_saga::Saga>(mut self) -> Self {
+        self.sagas.push(<dyn SagaPart<B>>::factory::<S>());
+        self
+    }
+
+    /// Calls a handler for every event of a set, at least once, in order, from a durable subscription of this name.
+    #[must_use]
+    pub fn handler<E: EventSet, Form>(
+        mut self,
+        name: &str,
+        replay: Replay,
+        handler: impl IntoEventHandler<E, Form> + Send + 'static,
+    ) -> Self {
+        let name = name.to_owned();
+        self.parts.push(Box::new(move |_, _| {
+            Ok(Subscription::handler(
+                SubscriptionName::new(name)?,
+                replay,
+                handler,
+            ))
+        }));
+        self
+    }
+
+    /// Adds a subscription with options of its own.
+    #[must_use]
+    pub fn subscription(mut self, subscription: Subscription) -> Self {
+        self.parts.push(Box::new(move |_, _| Ok(subscription)));
+        self
+    }
+
+    /// The application, ready to be migrated and started.
+    ///
+    /// # Errors
+    /// When a command or query has two handlers, a name can't be used or is used twice, or a saga sends a command that
+    /// nobody handles.
+    pub fn build(self) -> Result<Uno<B>, BuildError> {
+        let runner = Runner::new(Arc::clone(&self.backend))
+            .with_decoder(self.decoder.clone())
+            .with_retry(self.conflicts);
+        let commands = self.commands.runner(runner).build()?;
+        let mut subscriptions = Vec::new();
+        for part in self.parts {
+            subscriptions.push(part(&self.backend, &self.decoder)?);
+        }
+        #[cfg(feature = "saga")]
+        let mut sagas = Vec::new();
+        #[cfg(feature = "saga")]
+        for make in self.sagas {
+            let (saga, subscription) = make(&self.backend, &self.decoder, &commands)?;
+            sagas.push(saga);
+            subscriptions.push(subscription);
+        }
+        for (place, subscription) in subscriptions.iter().enumerate() {
+            if subscriptions[..place]
+                .iter()
+                .any(|other| other.name() == subscription.name())
+            {
+                return Err(BuildError::DuplicateSubscription(
+                    subscription.name().clone(),
+                ));
+            }
+        }
+        Ok(Uno {
+            backend: self.backend,
+            decoder: self.decoder,
+            poll: self.poll,
+            commands,
+            queries: self.queries.build()?,
+            bus: EventBus::new(),
+            subscriptions,
+            #[cfg(feature = "saga")]
+            sagas,
+        })
+    }
+}
+
+impl<B: Backend> fmt::Debug for UnoBuilder<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnoBuilder")
+            .field("backend", &self.backend)
+            .field("commands", &self.commands)
+            .field("queries", &self.queries)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! Errors of building, starting, waiting for and stopping an application.
+
+use uno_core::{NameError, StoreError, SubscriptionName, SubscriptionNameError};
+use uno_cqrs::RegisterError;
+
+/// What is wrong with what an application is made of.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A command or query has two handlers.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// A name that can't name a subscription.
+    #[error(transparent)]
+    SubscriptionName(#[from] SubscriptionNameError),
+    /// Two subscriptions, read models or sagas have the same name.
+    #[error("two subscriptions are named {0}")]
+    DuplicateSubscription(SubscriptionName),
+    /// An event whose name can't be stored.
+    #[error(transparent)]
+    EventName(NameError),
+    /// A saga sends a command that nobody handles.
+    #[error("the saga {saga} sends the command {command}, which has no handler")]
+    UnhandledCommand {
+        /// The saga.
+        saga: &'static str,
+        /// The command.
+        command: &'static str,
+    },
+}
+
+/// Why an application does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store can't be used; not migrated, perhaps.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A subscription can't be started.
+    #[error("the subscriptions can't be started")]
+    Subscriptions(#[source] uno_core::BoxError),
+}

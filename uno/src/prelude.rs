@@ -1,0 +1,19 @@
+//! What most programs need: `use uno::prelude::*;`.
+
+pub use crate::{App, BuildError, MemoryStore, StartError, Uno, UnoBuilder};
+pub use uno_core::{
+    AsOf, Backend, BoxError, Clock, Command as _, CommandSet as _, Decoder, DocumentStore as _,
+    Envelope, Event as _, EventFilter, EventSet as _, EventStore as _, EventStoreExt as _,
+    ExpectedVersion, Metadata, Position, Receipt, RecordedEvent, StreamId, Version,
+};
+pub use uno_cqrs::{
+    CommandHandler, CommandOutcome, DocumentProjection, Projection, Query, QueryHandler, Verdict,
+};
+pub use uno_domain::{Aggregate, AggregateRoot, Decider, Entity, Specification, ValueObject};
+pub use uno_events::{EventHandler, Replay, Subscription};
+pub use uno_macros::{
+    UnoCommand as Command, UnoCommandSet as CommandSet, UnoEvent as Event, UnoEventSet as EventSet,
+};
+#[cfg(feature = "saga")]
+pub use uno_saga::{Input, Outputs, Route, Saga};
+pub use uno_uow::{CommandError, DomainError, UnitOfWork};
