@@ -1,0 +1,67 @@
+//! Wires the application together: the same on every store.
+
+use std::{sync::Arc, time::Instant};
+
+use uno::prelude::*;
+
+use crate::{
+    contexts::{inventory::Inventory, orders::Orders, payment::Payments, shipping::Shipping},
+    fulfilment::Fulfilment,
+    import,
+    input::Input,
+    outside::{Analytics, Mailer},
+    read_models::{CustomerTotals, OrderSummaries, SalesPerMonth},
+    report::Report,
+    store::World,
+};
+
+/// Every context, the saga, the read models and the handlers, on one store.
+pub fn wire<B: Backend>(store: Arc<B>, world: &World) -> Result<Uno<B>, BuildError> {
+    let app = Uno::builder(store);
+    let app = Orders::register(app);
+    let app = Payments::register(app);
+    let app = Inventory::register(app);
+    let app = Shipping::register(app);
+    app.saga::<Fulfilment>()
+        .documents(OrderSummaries)
+        .documents(CustomerTotals)
+        .documents(SalesPerMonth)
+        .handler(
+            "mail",
+            Replay::LiveOnly,
+            Mailer::new(Arc::clone(&world.mailbox)),
+        )
+        .handler(
+            "analytics",
+            Replay::Safe,
+            Analytics::new(Arc::clone(&world.sales)),
+        )
+        .build()
+}
+
+/// Imports the orders, waits until everything has come to rest, and prints the report. Whether all is well.
+///
+/// Killed at any moment and started again, it goes on where it stopped.
+pub async fn run<B: Backend>(store: Arc<B>, input: &Input, world: World) -> anyhow::Result<bool> {
+    let uno = wire(Arc::clone(&store), &world)?;
+    uno.migrate().await?;
+    let begun = store.head().await?.position();
+    let start = Instant::now();
+    let app = uno.start().await?;
+
+    let finished = tokio::select! {
+        result = import::run(&app, input) => { result?; true }
+        signal = uno::stop_signal() => { signal?; false }
+    };
+    let elapsed = start.elapsed();
+    app.stop().await;
+    if !finished {
+        eprintln!("stopped; start again to go on from here");
+        return Ok(false);
+    }
+
+    let report = Report::make(&*store, input, &world).await?;
+    print!("{report}");
+    println!("{}", report.speed(begun, elapsed));
+    Ok(report.is_right())
+}

@@ -1,0 +1,84 @@
+//! The order application: 6,919 real orders go through commands, events, a store, a saga with compensation and read
+//! models, and end in a report that can be checked against the input by hand.
+//!
+//! Read it top-down:
+//!
+//! 1. [`app`] wires everything together;
+//! 2. [`contexts`] holds the domain: orders, payment, inventory, shipping, which know only each other's events and commands;
+//! 3. [`fulfilment`] is the saga that takes a placed order to the customer, or undoes everything;
+//! 4. [`read_models`] keeps documents to look at, and [`outside`] talks to the rest of the world;
+//! 5. [`import`] sends the orders in, and [`report`] adds up what came of them and checks it.
+
+mod app;
+mod contexts;
+mod fulfilment;
+mod ids;
+mod import;
+mod input;
+mod money;
+mod outside;
+mod read_models;
+mod report;
+mod store;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+/// Takes the orders of a CD shop from the first command to the report.
+#[derive(Parser, Debug)]
+#[command(name = "orders", version)]
+struct Arguments {
+    /// Where events are kept: `sqlite` (a file below ./target/orders), `sqlite:FILE`, `memory`, or `postgres://…`.
+    #[arg(long, default_value = "sqlite")]
+    store: String,
+    /// The orders, one a line: customer, number in the sample, date, number of CDs, dollars.
+    /// The data set of the example unless it is given.
+    #[arg(long)]
+    input: Option<PathBuf>,
+    /// Begin anew: remove what an earlier run has left in the embedded store.
+    #[arg(long)]
+    fresh: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match run(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("orders: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything was imported and every check holds.
+async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let input = input::Input::load(arguments.input.as_deref())?;
+    match store::Choice::parse(&arguments.store, &input.name)? {
+        store::Choice::Memory => app::run(store::memory(), &input, store::in_memory_world()).await,
+        store::Choice::Sqlite(file) => {
+            let world = store::world_beside(&file, arguments.fresh)?;
+            app::run(store::sqlite(&file, arguments.fresh).await?, &input, world).await
+        }
+        store::Choice::Postgres(url) => {
+            anyhow::ensure!(
+                !arguments.fresh,
+                "--fresh is for the embedded store; drop the schema of a server by hand"
+            );
+            let world = store::world_beside(
+                &store::directory()?.join(format!("{}-postgres", input.name)),
+                false,
+            )?;
+            app::run(store::postgres(&url).await?, &input, world).await
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The read models: documents that are kept by projections, each together with its checkpoint.
+
+mod customer_totals;
+mod order_summaries;
+mod sales_per_month;
+
+pub use self::{
+    customer_totals::{CustomerTotal, CustomerTotals},
+    order_summaries::{OrderStatus, OrderSummaries, OrderSummary},
+    sales_per_month::{MonthlySales, SalesPerMonth},
+};
