@@ -1,0 +1,17 @@
+//! A store that is broken on purpose, in one way at a time: what the suite must notice.
+
+mod distort;
+mod fault;
+mod harness;
+mod notes;
+mod read;
+mod records;
+mod store;
+mod tell;
+mod twist;
+mod write;
+
+pub(crate) use self::{
+    fault::{Condition, Fault, Field, Part},
+    harness::BrokenHarness,
+};

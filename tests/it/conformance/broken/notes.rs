@@ -1,0 +1,47 @@
+//! What a broken store remembers beside the store it spoils.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+};
+
+use uno_core::{EventId, Payload, Position, StreamId};
+use uuid::Uuid;
+
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    shared: Mutex<Remembered>,
+    pub(crate) busy: AtomicUsize,
+    pub(crate) failures: AtomicUsize,
+    pub(crate) stuck: AtomicBool,
+    pub(crate) lock: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// The ids of events that were stored.
+    pub(crate) seen: HashSet<EventId>,
+    /// What a repeat has put in place of the payload.
+    pub(crate) overwritten: HashMap<EventId, Payload>,
+    /// Events that are not shown yet.
+    pub(crate) hidden: HashSet<EventId>,
+    /// Nothing up to here is shown any more.
+    pub(crate) floor: Option<Position>,
+    /// Nothing beyond here is shown yet.
+    pub(crate) ceiling: Option<Position>,
+    pub(crate) writes: usize,
+    pub(crate) streams: HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>,
+    /// Messages that were ever added.
+    pub(crate) messages: HashSet<Uuid>,
+    /// Messages that were read.
+    pub(crate) read: HashSet<Uuid>,
+}
+
+impl Notes {
+    pub(crate) fn get(&self) -> MutexGuard<'_, Remembered> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,25 @@
+//! Which fault each case must notice.
+
+mod checkpoints;
+mod documents;
+mod log_first;
+mod log_second;
+mod persistence;
+mod processes;
+mod transactional;
+
+use crate::conformance::broken::Fault;
+
+/// Every case, with the faults that must make it fail.
+pub(crate) fn table() -> Vec<(&'static str, &'static [Fault])> {
+    [
+        log_first::TABLE,
+        log_second::TABLE,
+        transactional::TABLE,
+        documents::TABLE,
+        checkpoints::TABLE,
+        processes::TABLE,
+        persistence::TABLE,
+    ]
+    .concat()
+}

@@ -1,0 +1,64 @@
+//! Commands, queued commands, projections and queries, on every store.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "cases are functions that tests call: one that panics has failed"
+)]
+
+mod bus;
+mod crashes;
+mod documents;
+mod queries;
+mod rows;
+mod teller;
+mod worker;
+
+/// The cases on one store.
+macro_rules! suite {
+    ($name:ident, $harness:expr) => {
+        mod $name {
+            crate::support::on_store!($harness; super::bus:
+                a_command_is_carried_out_by_its_handler
+                a_refused_command_has_no_effect
+                panics_are_the_commands_own_affair
+                metadata_goes_from_the_command_to_its_events
+                commands_do_not_nest
+                an_encoded_command_is_settled_with_its_effects);
+            crate::support::on_store!($harness; super::worker:
+                commands_with_one_key_are_carried_out_in_order
+                commands_with_other_keys_do_not_wait
+                each_command_has_an_outcome
+                what_nobody_understands_gives_up_at_once
+                a_store_that_is_away_costs_no_attempt
+                stopping_does_not_wait_for_the_next_attempt
+                stopping_waits_for_the_attempt_in_hand
+                an_attempt_that_hangs_is_dropped
+                two_workers_share_a_queue
+                another_message_that_is_gone_settles_nothing
+                an_outcome_that_is_refused_closes_no_lane
+                metadata_goes_from_the_queue_to_events_and_outcome
+                more_commands_than_are_kept_in_memory);
+            crate::support::on_store!($harness; super::crashes:
+                every_command_takes_effect_once_whatever_the_store_says
+                a_store_that_panics_closes_no_lane
+                documents_take_every_event_once_whatever_the_store_says
+                two_projectors_take_every_event_once);
+            crate::support::on_store!($harness; super::documents:
+                documents_follow_the_log
+                a_document_that_can_not_be_read_stops_at_its_event
+                a_document_that_can_not_be_stored_names_its_event
+                a_panic_stops_at_its_event
+                a_key_named_twice_counts_once
+                documents_are_read_back_typed);
+            crate::support::on_store!($harness; super::rows:
+                rows_and_checkpoint_commit_together
+                a_failing_event_is_named_and_commits_nothing
+                an_event_that_can_not_be_decoded_commits_nothing);
+        }
+    };
+}
+
+suite!(
+    memory,
+    crate::conformance::memory::MemoryHarness { gaps: Some(7) }
+);

@@ -1,0 +1,5 @@
+//! The facade: building, starting, reading one's own writes, the bus, and stopping.
+
+mod account;
+mod building;
+mod running;

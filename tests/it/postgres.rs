@@ -1,0 +1,150 @@
+//! The conformance suite on the store in Postgres, and what needs Postgres and other crates together.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests too: one that panics has failed"
+)]
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use uno_core::{BoxError, EventId, EventStore as _, Work};
+use uno_store_postgres::{PgOptions, PgStore, PgTx, SchemaName};
+use uno_testkit::conformance::{BackendHarness, Harness, PersistentHarness};
+
+/// Opens stores in schemas of their own.
+struct PgHarness {
+    options: fn(PgOptions) -> PgOptions,
+}
+
+/// The schema of a store; its table of rows is named `rows`.
+struct Schema {
+    name: String,
+    options: PgOptions,
+}
+
+fn database_url() -> String {
+    std::env::var("DATABASE_URL")
+        .expect("DATABASE_URL must name a Postgres database that the tests may use")
+}
+
+impl Harness for PgHarness {
+    type Store = PgStore;
+    type Guard = Schema;
+
+    async fn open(&self) -> Result<(Arc<PgStore>, Schema), BoxError> {
+        let name = format!("c_{}", EventId::new().as_uuid().simple());
+        let options = PgOptions::from_url(&database_url())?.schema(SchemaName::new(name.as_str())?);
+        let options = (self.options)(options);
+        let store = PgStore::new(options.clone());
+        store.migrate().await?;
+        let mut connection = PgConnection::connect(&database_url()).await?;
+        let table = format!("CREATE TABLE {name}.rows (key text PRIMARY KEY, value text NOT NULL)");
+        sqlx::query(AssertSqlSafe(table))
+            .execute(&mut connection)
+            .await?;
+        Ok((Arc::new(store), Schema { name, options }))
+    }
+
+    async fn close(&self, schema: Schema) {
+        let mut connection = PgConnection::connect(&database_url()).await.unwrap();
+        let drop = format!("DROP SCHEMA {} CASCADE", schema.name);
+        sqlx::query(AssertSqlSafe(drop))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+}
+
+impl BackendHarness for PgHarness {
+    const ONE_WRITER: bool = false;
+
+    fn put_row(&self, key: &str, value: &str) -> Work<PgTx> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Box::new(|tx| Box::pin(async move { put(tx, &key, &value).await }))
+    }
+
+    fn copy_row(&self, from: &str, to: &str) -> Work<PgTx> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Box::new(|tx| {
+            Box::pin(async move {
+                let row = format!("SELECT value FROM {}.rows WHERE key = $1", tx.schema());
+                let row = sqlx::query(AssertSqlSafe(row)).bind(from);
+                let value: String = row.fetch_one(tx.connection()).await?.get(0);
+                put(tx, &to, &value).await
+            })
+        })
+    }
+
+    async fn row(
+        &self,
+        _: &PgStore,
+        schema: &Schema,
+        key: &str,
+    ) -> Result<Option<String>, BoxError> {
+        let mut connection = PgConnection::connect(&database_url()).await?;
+        let row = format!("SELECT value FROM {}.rows WHERE key = $1", schema.name);
+        let row = sqlx::query(AssertSqlSafe(row))
+            .bind(key)
+            .fetch_optional(&mut connection)
+            .await?;
+        Ok(row.map(|row| row.get(0)))
+    }
+}
+
+impl PersistentHarness for PgHarness {
+    async fn reopen(&self, schema: &Schema) -> Result<Arc<PgStore>, BoxError> {
+        Ok(Arc::new(PgStore::new(schema.options.clone())))
+    }
+}
+
+async fn put(tx: &mut PgTx, key: &str, value: &str) -> Result<(), BoxError> {
+    let put = format!(
+        "INSERT INTO {}.rows VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        tx.schema()
+    );
+    let put = sqlx::query(AssertSqlSafe(put)).bind(key).bind(value);
+    put.execute(tx.connection()).await?;
+    Ok(())
+}
+
+/// As it is used.
+mod plain {
+    use super::PgHarness;
+
+    uno_testkit::conformance!(
+        PgHarness {
+            options: |options| options
+        },
+        persistent
+    );
+}
+
+/// With so few connections that nothing may wait for another one while it holds its own.
+mod two_connections {
+    use super::PgHarness;
+
+    uno_testkit::conformance!(PgHarness {
+        options: |options| options.max_connections(2)
+    });
+}
+
+mod one_connection {
+    use super::PgHarness;
+
+    uno_testkit::conformance!(
+        PgHarness {
+            options: |options| options.max_connections(1)
+        },
+        log
+    );
+}
+
+/// As behind a pooler in transaction mode, and each commit by itself.
+mod for_a_pooler {
+    use super::PgHarness;
+
+    uno_testkit::conformance!(PgHarness {
+        options: |options| options.for_transaction_pooler().without_grouping()
+    });
+}

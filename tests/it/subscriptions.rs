@@ -1,0 +1,18 @@
+//! Durable subscriptions, on the store in memory and on one that fails on demand.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests too: one that panics has failed"
+)]
+
+mod checkpoints;
+mod counting;
+mod delivery;
+mod failure;
+mod faulty_store;
+mod feed;
+mod lifecycle;
+mod shared_names;
+mod support;
+mod telemetry;
+mod waiting;
