@@ -1,0 +1,91 @@
+//! What the program is told on its command line. The database is in `DATABASE_URL`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Tries to break the stores, and looks from outside whether it did.
+#[derive(Debug, Parser)]
+#[command(name = "uno-torture")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) campaign: Campaign,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Campaign {
+    /// Writers, readers and disasters against the log; a run with a seed that was used before goes on from there.
+    Log(Log),
+    /// Drops every future of a store before its end.
+    Cancel(Cancel),
+    /// Many append to the same place at once.
+    Duel(Duel),
+    /// Judges one phase of the campaign against the log. Used by that campaign.
+    #[command(hide = true)]
+    Judge(Judge),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// How many events are to be acknowledged and judged, over all runs with this seed.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) events: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Forgets the figures of earlier runs with this seed.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Runs one phase only, to look at it again.
+    #[arg(long)]
+    pub(crate) phase: Option<u64>,
+    /// Runs the controls only.
+    #[arg(long)]
+    pub(crate) controls_only: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cancel {
+    /// How many futures are to be dropped.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) drops: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Duel {
+    /// How many append at once.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) contenders: usize,
+    /// How often.
+    #[arg(long, default_value_t = 2000)]
+    pub(crate) rounds: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// Of everything that is drawn; one of its own unless given.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Where figures and files go.
+    #[arg(long, default_value = "target/torture")]
+    pub(crate) folder: PathBuf,
+    /// The server is a throw-away one on this machine, which may be killed and changed.
+    #[arg(long)]
+    pub(crate) own_server: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Judge {
+    /// Where the ledger and the readers' files are.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// The schema of the log.
+    #[arg(long)]
+    pub(crate) schema: String,
+    /// Nobody wrote to the table past the store, so times of recording must rise.
+    #[arg(long)]
+    pub(crate) times_rise: bool,
+}
