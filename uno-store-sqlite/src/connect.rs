@@ -1,9 +1,9 @@
 //! Connections: one that writes, and those that read.
 
-use std::{fs::OpenOptions, io, time::Duration};
+use std::time::Duration;
 
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::time::{Instant, sleep};
@@ -20,10 +20,10 @@ const OLDEST: [u32; 3] = [3, 51, 3];
 
 /// The connection of the writer. Creates the file if it may, and puts it into WAL mode.
 pub(crate) async fn writer(settings: &Settings) -> Result<SqliteConnection, StoreError> {
-    check_writable(settings)?;
     let options = writing(settings).create_if_missing(settings.missing == Missing::Create);
     let mut connection = connect(settings, options).await?;
     check_library(settings, &mut connection).await?;
+    check_writable(settings, &mut connection).await?;
     use_wal(settings, &mut connection).await?;
     Ok(connection)
 }
@@ -87,22 +87,43 @@ async fn connect(
         .map_err(|error| store_error(&settings.location, error))
 }
 
-/// SQLite opens a file that it may not write as one that is only read, without a word.
-fn check_writable(settings: &Settings) -> Result<(), StoreError> {
-    match OpenOptions::new().write(true).open(&settings.path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            ) =>
-        {
-            Err(StoreError::ReadOnly {
-                location: settings.location.to_string(),
-            })
+/// SQLite opens a file that it may not write as one that is only read, without a word. It does refuse to begin to write,
+/// and that before it waits for anybody's lock.
+///
+/// The file is not opened by ourselves to find out: closing it again would let go of every lock that this process has on it, those of
+/// other connections included, and another process could then take the log of changes away under them.
+/// Source: <https://www.sqlite.org/howtocorrupt.html>, section 2.2.
+async fn check_writable(
+    settings: &Settings,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
+    // Whoever holds the lock shows that it can be had, so nobody is waited for.
+    set_busy_timeout(settings, connection, Duration::ZERO).await?;
+    let begun = sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut *connection)
+        .await;
+    match begun {
+        Ok(_) => {
+            let ended = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+            ended.map_err(|error| store_error(&settings.location, error))?;
         }
-        // Whatever else there is to be said, SQLite says it.
-        _ => Ok(()),
+        Err(error) if is_busy(&error) => {}
+        Err(error) => return Err(store_error(&settings.location, error)),
     }
+    set_busy_timeout(settings, connection, settings.busy_timeout).await
+}
+
+async fn set_busy_timeout(
+    settings: &Settings,
+    connection: &mut SqliteConnection,
+    timeout: Duration,
+) -> Result<(), StoreError> {
+    let millis = timeout.as_millis().min(i32::MAX as u128);
+    let set = sqlx::query(AssertSqlSafe(format!("PRAGMA busy_timeout = {millis}")))
+        .execute(connection)
+        .await;
+    set.map(drop)
+        .map_err(|error| store_error(&settings.location, error))
 }
 
 async fn check_library(

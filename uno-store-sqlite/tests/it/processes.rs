@@ -17,7 +17,7 @@ use uno_store_sqlite::{SqliteStore, SqliteTx};
 
 use crate::{
     crash::after_failure,
-    support::{TestResult, event, exact, file, json, log, one, stream},
+    support::{Fixture, TestResult, event, exact, file, json, log, one, stream},
 };
 
 /// How many tasks a child has.
@@ -74,6 +74,37 @@ fn run_as_child() -> TestResult {
             count => batches(&store, count.parse()?).await,
         }
     })
+}
+
+/// Without their locks, the next process to close the file could take itself for the last one and remove the log of
+/// changes, and what is committed to it from then on would be seen by nobody else.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn opening_a_file_once_more_lets_go_of_no_lock() -> TestResult {
+    let fixture = Fixture::new().await?;
+    let before = locks(&fixture.path())?;
+    assert_eq!(before, 1, "a file in WAL mode is held by one shared lock");
+    let again = SqliteStore::open(fixture.path()).await?;
+    assert_eq!(locks(&fixture.path())?, before);
+    again.close().await;
+    assert_eq!(locks(&fixture.path())?, before);
+    Ok(())
+}
+
+/// How many locks this process has on a file, says the kernel.
+#[cfg(target_os = "linux")]
+fn locks(path: &Path) -> Result<usize, BoxError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (process, inode) = (
+        std::process::id().to_string(),
+        format!(":{}", std::fs::metadata(path)?.ino()),
+    );
+    let all = std::fs::read_to_string("/proc/locks")?;
+    let ours = all.lines().filter(|line| {
+        let mut words = line.split_whitespace().skip(4);
+        words.next() == Some(&process) && words.next().is_some_and(|file| file.ends_with(&inode))
+    });
+    Ok(ours.count())
 }
 
 fn say(what: &str) -> io::Result<()> {
