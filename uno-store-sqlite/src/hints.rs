@@ -84,16 +84,21 @@ pub(crate) async fn watch(core: Arc<Core>, connection: SqliteConnection) {
 
 /// SQLite's count; `None` when the file can't be looked at.
 async fn look(core: &Core, connection: &mut Option<SqliteConnection>) -> Option<i64> {
-    if connection.is_none() {
-        *connection = connect::reader(&core.settings).await.ok();
-    }
+    let mut looking = match connection.take() {
+        Some(looking) => looking,
+        None => connect::reader(&core.settings).await.ok()?,
+    };
     let version = sqlx::query_scalar("PRAGMA data_version")
-        .fetch_one(connection.as_mut()?)
+        .fetch_one(&mut looking)
         .await;
     match version {
-        Ok(version) => Some(version),
+        Ok(version) => {
+            *connection = Some(looking);
+            Some(version)
+        }
         Err(_) => {
-            *connection = None;
+            // Not just dropped, for then its end would be waited for by nobody, and the store closes after it.
+            connect::close(looking).await;
             None
         }
     }

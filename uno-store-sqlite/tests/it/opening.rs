@@ -304,14 +304,9 @@ async fn a_closed_store_is_unavailable_and_its_file_free() -> TestResult {
     let answers = answers(&fixture.store).await;
     assert_eq!(answers.len(), CALLS);
     assert!(answers.iter().all(StoreError::is_transient), "{answers:?}");
-    let left: Vec<_> = fs::read_dir(fixture.directory.path())?
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(
-        left,
-        ["store.db"],
-        "the last one to close takes the log of changes along"
-    );
+    // Every connection is closed by now. (That SQLite then removes its log of changes is usual, but not promised.)
+    #[cfg(target_os = "linux")]
+    assert_eq!(crate::processes::locks(&fixture.path())?, 0);
     fixture.store.close().await;
     assert_eq!(
         log(&SqliteStore::open(fixture.path()).await?).await?.len(),

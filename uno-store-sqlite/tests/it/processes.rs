@@ -93,7 +93,7 @@ async fn opening_a_file_once_more_lets_go_of_no_lock() -> TestResult {
 
 /// How many locks this process has on a file, says the kernel.
 #[cfg(target_os = "linux")]
-fn locks(path: &Path) -> Result<usize, BoxError> {
+pub(crate) fn locks(path: &Path) -> Result<usize, BoxError> {
     use std::os::unix::fs::MetadataExt as _;
     let (process, inode) = (
         std::process::id().to_string(),
