@@ -14,6 +14,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::session::Database;
 
+mod second;
+
+pub use second::SecondServer;
+
 /// A throw-away server on this machine, whose data nobody wants.
 #[derive(Clone, Debug)]
 pub struct OwnServer {
@@ -152,28 +156,13 @@ impl OwnServer {
     }
 
     fn run_pg_ctl(&self) -> Result<()> {
-        let owner = fs::metadata(&self.data).context("failed to look at the server's data")?;
-        let mut command = Command::new(self.programs.join("pg_ctl"));
+        let mut command = program(&self.programs, "pg_ctl", &self.data)?;
         command
             .args(["start", "-w", "-t", "120", "-s", "-D"])
             .arg(&self.data)
             .arg("-l")
             .arg(&self.log)
-            .args(["-o", &format!("-p {}", self.database.port())])
-            .current_dir(&self.data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        // Ctrl-C is for us to act on.
-        command.process_group(0);
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
-        {
-            command.env_remove(name);
-        }
-        if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() != owner.uid()) {
-            command.uid(owner.uid()).gid(owner.gid());
-        }
+            .args(["-o", &format!("-p {}", self.database.port())]);
         let status = command.status().context("failed to run pg_ctl")?;
         if !status.success() {
             bail!("pg_ctl could not start the server: {status}");
@@ -202,6 +191,28 @@ impl OwnServer {
         }
         Ok(found)
     }
+}
+
+/// A program of the server, which runs as the owner of this folder, and in it.
+fn program(programs: &Path, name: &str, folder: &Path) -> Result<Command> {
+    let owner = fs::metadata(folder).context("failed to look at the server's folder")?;
+    let mut command = Command::new(programs.join(name));
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Ctrl-C is for us to act on.
+    command.process_group(0);
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
+    {
+        command.env_remove(name);
+    }
+    if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() != owner.uid()) {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    Ok(command)
 }
 
 fn works_in(process: &Path, folder: &Path) -> bool {

@@ -28,7 +28,11 @@ fn good() -> (String, Stored, Vec<Sequence>) {
         event(6, 2, 1, 2, 1),
         event(7, 2, 2, 2, 2),
     ];
-    let streams = [(1, ("a-1".to_owned(), 3)), (2, ("b-1".to_owned(), 2))].into();
+    let streams = [
+        (1, ("a-1".to_owned(), Some(3))),
+        (2, ("b-1".to_owned(), Some(2))),
+    ]
+    .into();
     let stored = Stored {
         events,
         streams,
@@ -143,7 +147,7 @@ fn the_log_itself_is_checked() {
     );
     check(
         |_, stored, _| {
-            let _ = stored.streams.insert(2, ("b-1".to_owned(), 3));
+            let _ = stored.streams.insert(2, ("b-1".to_owned(), Some(3)));
         },
         &["stream-rows"],
     );
@@ -155,7 +159,7 @@ fn the_log_itself_is_checked() {
                 ..stored.events[4]
             };
             stored.events.push(again);
-            stored.streams.insert(2, ("b-1".to_owned(), 3));
+            stored.streams.insert(2, ("b-1".to_owned(), Some(3)));
             sequences[0].events.push((8, again.id));
         },
         &["doubled", "halved", "receipts", "shuffled"],
