@@ -14,7 +14,7 @@ pub use postgres::PostgresArena;
 pub use sqlite::SqliteArena;
 
 /// The transaction of an arena's store.
-pub(crate) type TxOf<A> = <<A as Arena>::Store as Transactional>::Tx;
+pub type TxOf<A> = <<A as Arena>::Store as Transactional>::Tx;
 
 /// A log of its own: handles on it as if each were a process of its own, and a way to look at it past the store.
 pub trait Arena: Sized + Send + Sync + 'static {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use fastrand::Rng;
 use sqlx::{PgConnection, Row as _};
 use tokio::time::{Instant, sleep};
 
@@ -122,6 +123,42 @@ impl OwnServer {
             );
             sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// Kills one process of the server that serves a client. The others end too, since it may have left shared memory in
+    /// disorder, and the postmaster starts anew by itself; returns when it lets us in.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn kill_one(&self, rng: &mut Rng) -> Result<()> {
+        let mut session = self
+            .database
+            .connect_patiently("uno-torture/server")
+            .await?;
+        let begun = "SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()";
+        let found: Vec<i32> = sqlx::query(begun)
+            .fetch_all(&mut session)
+            .await?
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<sqlx::Result<_>>()?;
+        if let Some(process) = rng.choice(found) {
+            signal("KILL", &[process.to_string()]);
+            // Our own session ends with all the others.
+            let give_up = Instant::now() + Duration::from_secs(10);
+            while sqlx::raw_sql("SELECT 1")
+                .execute(&mut session)
+                .await
+                .is_ok()
+            {
+                ensure!(Instant::now() < give_up, "a server survives its process");
+                sleep(Duration::from_millis(2)).await;
+            }
+        }
+        self.database
+            .connect_patiently("uno-torture/server")
+            .await?;
+        Ok(())
     }
 
     /// Starts the server again, and waits until it lets us in.

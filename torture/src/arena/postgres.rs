@@ -13,7 +13,7 @@ use crate::{
     campaign::{Field, Grounds, Plan, phase, plan::StorePlan, quiet, row},
     judge::Verdict,
     ledger::Ledger,
-    session::sql,
+    session::{Schema, sql},
 };
 
 /// The stores: big and small, with groups and without.
@@ -77,6 +77,12 @@ pub struct PostgresArena {
 }
 
 impl PostgresArena {
+    /// Its name.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.field.schema
+    }
+
     fn logged(grounds: &Grounds) -> u64 {
         grounds
             .server
