@@ -19,6 +19,8 @@ mod second;
 
 pub use second::SecondServer;
 
+const WRITERS: &str = "SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.backend_type IN ('walwriter', 'background writer', 'checkpointer')";
+
 /// A throw-away server on this machine, whose data nobody wants.
 #[derive(Clone, Debug)]
 pub struct OwnServer {
@@ -176,9 +178,20 @@ impl OwnServer {
         Ok(())
     }
 
-    /// Stops a process of the server in its tracks, so that it does nothing more until it is killed.
-    pub fn freeze(&self, process: i32) {
-        signal("STOP", &[process.to_string()]);
+    /// Stops those processes of the server in their tracks that write to disk of their own accord, until they are killed: what
+    /// no client has flushed is then lost in a crash.
+    ///
+    /// # Errors
+    /// When the server does not say which they are.
+    pub async fn freeze_writers(&self, connection: &mut PgConnection) -> Result<()> {
+        let found = sqlx::query(WRITERS)
+            .fetch_all(connection)
+            .await
+            .context("failed to find the processes that write")?;
+        for process in found {
+            signal("STOP", &[process.try_get::<i32, _>(0)?.to_string()]);
+        }
+        Ok(())
     }
 
     /// How often the server's log has this text.

@@ -6,6 +6,7 @@
     reason = "a test panics when it fails, and says with which seed"
 )]
 
+mod forgotten;
 mod tampering;
 
 use std::{env, fs, path::PathBuf, time::Instant};
