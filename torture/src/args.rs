@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Tries to break the stores, and looks from outside whether it did.
 #[derive(Debug, Parser)]
@@ -45,9 +45,12 @@ pub(crate) struct Log {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Cancel {
-    /// How many futures are to be dropped.
+    /// How many futures are to be dropped, of each store.
     #[arg(long, default_value_t = 20_000)]
     pub(crate) drops: u64,
+    /// Of which store; of all unless given.
+    #[arg(long)]
+    pub(crate) store: Option<Store>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -60,8 +63,25 @@ pub(crate) struct Duel {
     /// How often.
     #[arg(long, default_value_t = 2000)]
     pub(crate) rounds: u64,
+    /// Over which store; over each unless given.
+    #[arg(long)]
+    pub(crate) store: Option<Store>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// A store that campaigns are fought over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    Postgres,
+    Sqlite,
+}
+
+impl Store {
+    /// That one, or all of them.
+    pub(crate) fn chosen(one: Option<Self>) -> Vec<Self> {
+        one.map_or_else(|| vec![Self::Postgres, Self::Sqlite], |one| vec![one])
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,9 +102,12 @@ pub(crate) struct Judge {
     /// Where the ledger and the readers' files are.
     #[arg(long)]
     pub(crate) folder: PathBuf,
-    /// The schema of the log.
-    #[arg(long)]
-    pub(crate) schema: String,
+    /// The schema of the log, in the database that `DATABASE_URL` names.
+    #[arg(long, required_unless_present = "file")]
+    pub(crate) schema: Option<String>,
+    /// The SQLite file of the log, instead.
+    #[arg(long, conflicts_with = "schema")]
+    pub(crate) file: Option<PathBuf>,
     /// Nobody wrote to the table past the store, so times of recording must rise.
     #[arg(long)]
     pub(crate) times_rise: bool,

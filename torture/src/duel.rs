@@ -7,15 +7,14 @@ use anyhow::{Context as _, Result};
 use fastrand::Rng;
 use tokio::{sync::Barrier, task::JoinSet};
 use uno_core::{AppendError, EventStore as _, ExpectedVersion, Version};
-use uno_store_postgres::PgStore;
 
 use crate::{
+    arena::Arena,
     campaign::{
-        Field, Grounds, Plan,
+        Grounds,
         batch::{Draft, Part},
         phase,
-        plan::{StorePlan, mix},
-        quiet,
+        plan::mix,
     },
     ledger::Failure,
     tally::Tally,
@@ -24,60 +23,42 @@ use crate::{
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// Of which store.
+    pub store: &'static str,
     /// How many rounds were fought, by how many.
     pub rounds: u64,
     /// Contenders of each round.
     pub contenders: usize,
     /// Appends to several streams.
     pub crossings: u64,
+    /// How many rounds one contender won, and all others were told so.
+    pub won: u64,
+    /// What the judge looked at.
+    pub facts: Tally,
     /// What went wrong.
     pub harm: Tally,
     /// In words.
     pub examples: Vec<String>,
 }
 
-/// The contenders' stores, as if each were a process of its own.
-const STORES: [StorePlan; 4] = [
-    StorePlan {
-        connections: 4,
-        grouping: true,
-        pooler: false,
-    },
-    StorePlan {
-        connections: 2,
-        grouping: true,
-        pooler: false,
-    },
-    StorePlan {
-        connections: 6,
-        grouping: false,
-        pooler: false,
-    },
-    StorePlan {
-        connections: 1,
-        grouping: true,
-        pooler: true,
-    },
-];
-
 /// How many rounds are fought on one stream before the next.
 const ROUNDS_ON_STREAM: u64 = 20;
 
-/// Runs the rounds, then as many appends to several streams.
+/// Runs the rounds on one kind of store, then as many appends to several streams.
 ///
 /// # Errors
 /// When the campaign can't be run; harm is no error.
-pub async fn run(grounds: &Grounds, seed: u64, contenders: usize, rounds: u64) -> Result<Report> {
-    let deadlocks = grounds
-        .server
-        .as_ref()
-        .map_or(0, |server| server.logged(phase::DEADLOCK));
-    let field = phase::open(grounds, Plan::quiet(seed), "duel").await?;
-    let mut stores = Vec::new();
-    for (number, plan) in STORES.into_iter().enumerate() {
-        stores.push(field.store(&format!("duel{number}"), plan)?);
-    }
+pub async fn run<A: Arena>(
+    grounds: &Grounds,
+    seed: u64,
+    contenders: usize,
+    rounds: u64,
+) -> Result<Report> {
+    let arena = A::open(grounds, seed, "duel").await?;
+    let stores = arena.stores().await?;
+    let stores: Vec<A::Store> = stores.into_iter().map(|(_, store)| store).collect();
     let mut report = Report {
+        store: A::NAME,
         rounds,
         contenders,
         ..Report::default()
@@ -87,26 +68,23 @@ pub async fn run(grounds: &Grounds, seed: u64, contenders: usize, rounds: u64) -
         if round % ROUNDS_ON_STREAM == 0 {
             version = Version::EMPTY;
         }
-        version = fight(&field, &stores, contenders, round, version, &mut report).await?;
+        version = fight(&arena, &stores, round, version, &mut report).await?;
     }
-    report.crossings = cross(&field, &stores, seed, rounds).await?;
+    report.crossings = cross(&arena, &stores, seed, rounds).await?;
 
-    let mut session = field.database.connect("uno-torture-duel").await?;
-    quiet::settle(&field, &mut session).await?;
-    field.ledger.flush()?;
-    let verdict = phase::judge(grounds, &field)
-        .await
-        .context("failed to judge")?;
+    let mut outside = arena.outside().await?;
+    let open = arena.settle(&mut outside).await?;
+    report
+        .harm
+        .add("transactions that are open when all is quiet", open);
+    let verdict = arena.judge().await?;
     report.harm.add_all(&verdict.broken);
     report.examples.extend(verdict.examples);
-    if let Some(server) = &grounds.server {
-        report
-            .harm
-            .add("deadlocks", server.logged(phase::DEADLOCK) - deadlocks);
-    }
+    report.harm.add("deadlocks", arena.deadlocks());
+    report.facts = verdict.facts;
     if report.is_good() {
-        drop(stores);
-        phase::clear_away(&field).await?;
+        drop((stores, outside));
+        arena.clear_away().await?;
     }
     Ok(report)
 }
@@ -119,20 +97,20 @@ enum Blow {
 }
 
 /// One round: all expect the same version. Gives the version after it.
-async fn fight(
-    field: &Arc<Field>,
-    stores: &[PgStore],
-    contenders: usize,
+async fn fight<A: Arena>(
+    arena: &Arc<A>,
+    stores: &[A::Store],
     round: u64,
     version: Version,
     report: &mut Report,
 ) -> Result<Version> {
-    let start = Arc::new(Barrier::new(contenders));
+    let start = Arc::new(Barrier::new(report.contenders));
     let mut tasks = JoinSet::new();
-    for contender in 0..contenders {
+    for contender in 0..report.contenders {
         let store = stores[contender % stores.len()].clone();
-        let (field, start) = (Arc::clone(field), Arc::clone(&start));
+        let (arena, start) = (Arc::clone(arena), Arc::clone(&start));
         tasks.spawn(async move {
+            let ledger = arena.ledger();
             // A stream that does not exist may be expected in either way.
             let expected = if version == Version::EMPTY && contender % 2 == 0 {
                 ExpectedVersion::NoStream
@@ -144,12 +122,12 @@ async fn fight(
                 expected,
                 ..Part::any("duel", key, 1 + u32::try_from(contender % 3)?)
             };
-            let draft = Draft::intend(&field, vec![part], false)?;
-            let appends = draft.appends(field.ledger.space())?;
+            let draft = Draft::intend(ledger, vec![part], false)?;
+            let appends = draft.appends(ledger.space())?;
             start.wait().await;
             let blow = match store.append(appends).await {
                 Ok(receipt) => {
-                    field.receipt(draft.batch, draft.events(), &receipt)?;
+                    ledger.receipt(draft.batch, &receipt)?;
                     Blow::Won(
                         receipt
                             .streams()
@@ -158,7 +136,7 @@ async fn fight(
                     )
                 }
                 Err(AppendError::Conflict { actual, .. }) => {
-                    field.ledger.failed(draft.batch, Failure::Conflict)?;
+                    ledger.failed(draft.batch, Failure::Conflict)?;
                     Blow::Lost(actual)
                 }
                 Err(error) => Blow::Strange(error.to_string()),
@@ -188,29 +166,37 @@ async fn fight(
     report
         .harm
         .add("conflicts that name another version than there is", wrong);
+    let all_told = told.len() + 1 == report.contenders && wrong == 0;
+    report.won += u64::from(all_told);
     Ok(*last)
 }
 
 /// Appends of two to four of eight streams, in any order, all at once. Gives how many there were.
-async fn cross(field: &Arc<Field>, stores: &[PgStore], seed: u64, rounds: u64) -> Result<u64> {
+async fn cross<A: Arena>(
+    arena: &Arc<A>,
+    stores: &[A::Store],
+    seed: u64,
+    rounds: u64,
+) -> Result<u64> {
     const WRITERS: u64 = 32;
     let each = rounds.div_ceil(2).max(10);
     let mut tasks = JoinSet::new();
     for writer in 0..WRITERS {
         let store = stores[usize::try_from(writer)? % stores.len()].clone();
-        let field = Arc::clone(field);
+        let arena = Arc::clone(arena);
         let mut rng = Rng::with_seed(mix(seed, writer));
         tasks.spawn(async move {
+            let ledger = arena.ledger();
             for _ in 0..each {
                 let mut keys: Vec<u32> = (0..8).collect();
                 rng.shuffle(&mut keys);
                 keys.truncate(rng.usize(2..=4));
                 let part = |key: u32| Part::any("cross", key.to_string(), 1);
-                let draft =
-                    Draft::intend_as_is(&field, keys.into_iter().map(part).collect(), false)?;
-                match store.append(draft.appends(field.ledger.space())?).await {
-                    Ok(receipt) => field.receipt(draft.batch, draft.events(), &receipt)?,
-                    Err(error) => field.ledger.unexplained(draft.batch, &error.to_string())?,
+                let parts = keys.into_iter().map(part).collect();
+                let draft = Draft::intend_as_is(ledger, parts, false)?;
+                match store.append(draft.appends(ledger.space())?).await {
+                    Ok(receipt) => ledger.receipt(draft.batch, &receipt)?,
+                    Err(error) => ledger.unexplained(draft.batch, &error.to_string())?,
                 }
             }
             Ok(())
@@ -224,7 +210,7 @@ impl Report {
     /// Whether all went as it must.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.harm.sum() == 0
+        self.harm.sum() == 0 && self.won == self.rounds
     }
 }
 
@@ -233,8 +219,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} rounds of {} contenders, {} appends to several streams",
-            self.rounds, self.contenders, self.crossings
+            "{}: {} rounds of {} contenders with one winner in {}, {} appends to several streams, {} events judged",
+            self.store,
+            self.rounds,
+            self.contenders,
+            self.won,
+            self.crossings,
+            self.facts.get("stored")
         )?;
         for (harm, count) in self.harm.iter() {
             writeln!(f, "  HARM {count:>8}  {harm}")?;

@@ -51,7 +51,26 @@ impl IdSpace {
         let batch = (id >> INDEX_BITS) & ((1 << BATCH_BITS) - 1);
         Some((batch as u64, (id & (MAX_EVENTS as u128 - 1)) as u32))
     }
+
+    /// What is stored of an event, byte for byte: its own id, and as much again as a small event has.
+    #[must_use]
+    pub fn payload(self, batch: u64, index: u32) -> String {
+        let id = Uuid::from_u128(self.id(batch, index));
+        format!(r#"{{"id":"{id}","batch":{batch},"index":{index},"pad":"{PAD}"}}"#)
+    }
+
+    /// Whether a payload is the one that was made for the event with this id.
+    #[must_use]
+    pub fn is_own_payload(id: u128, payload: &str) -> bool {
+        let space = Self((id >> 80) as u64);
+        space
+            .parse(id)
+            .is_some_and(|(batch, index)| space.payload(batch, index) == payload)
+    }
 }
+
+const PAD: &str = "what was read was not what had been written, and what had been written was not what anybody had meant; \
+                   so they wrote it down a second time, elsewhere, and compared";
 
 #[cfg(test)]
 mod tests {
@@ -69,5 +88,18 @@ mod tests {
         check(0xffff_ffff_ffff, (1 << BATCH_BITS) - 1, MAX_EVENTS - 1);
         check(7, 123_456, 49);
         assert_eq!(IdSpace::new(0).parse(0), None);
+    }
+
+    #[test]
+    fn a_payload_is_its_own_events_alone() {
+        let space = IdSpace::new(7);
+        let payload = space.payload(3, 4);
+        assert!(IdSpace::is_own_payload(space.id(3, 4), &payload));
+        assert!(!IdSpace::is_own_payload(space.id(3, 5), &payload));
+        assert!(!IdSpace::is_own_payload(
+            space.id(3, 4),
+            &payload.replace("compared", "compared ")
+        ));
+        assert!(!IdSpace::is_own_payload(0, &payload));
     }
 }

@@ -12,6 +12,8 @@ use crate::{
     tally::Tally,
 };
 
+pub(crate) mod process;
+
 mod readers;
 mod stored;
 #[cfg(test)]
@@ -199,7 +201,7 @@ fn judge_log(history: &History, stored: &Stored, verdict: &mut Verdict) -> Found
     }
     for (stream, (name, version)) in &stored.streams {
         let last = versions.get(stream).copied().unwrap_or_default();
-        if *version != last {
+        if let Some(version) = version.filter(|version| *version != last) {
             verdict.breach("stream-rows", 1, || {
                 format!("{name} is at {version}, its last event has {last}")
             });

@@ -26,12 +26,17 @@ pub(crate) async fn run(args: Judge) -> Result<bool> {
     }
     sequences.sort_by(|a, b| a.name.cmp(&b.name));
 
-    let database = Database::from_env()?;
-    let mut session = database
-        .connect("uno-torture-judge")
-        .await
-        .context("failed to reach the server")?;
-    let stored = Stored::read(&mut session, &Schema::new(args.schema)?, args.times_rise).await?;
+    let stored = match args.file {
+        Some(file) => Stored::read_sqlite(&file).await?,
+        None => {
+            let schema = Schema::new(args.schema.context("no log is named")?)?;
+            let mut session = Database::from_env()?
+                .connect("uno-torture-judge")
+                .await
+                .context("failed to reach the server")?;
+            Stored::read_postgres(&mut session, &schema, args.times_rise).await?
+        }
+    };
     let verdict = judge(&history, &stored, &sequences);
     println!("{}", serde_json::to_string(&verdict)?);
     Ok(true)

@@ -26,6 +26,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use uno_core::Receipt;
 
 use crate::ids::IdSpace;
 
@@ -111,6 +112,23 @@ impl Ledger {
         let mut line = format!("a {batch} {position} ");
         list(&mut line, streams);
         self.line(&line)
+    }
+
+    /// The batch was acknowledged with this receipt.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn receipt(&self, batch: u64, receipt: &Receipt) -> Result<()> {
+        let streams: Vec<_> = receipt
+            .streams()
+            .iter()
+            .map(|stream| (stream.stream().to_string(), stream.first().get()))
+            .collect();
+        self.acknowledged(
+            batch,
+            receipt.position().unwrap_or_default().get(),
+            &streams,
+        )
     }
 
     /// The batch was certainly not carried out.

@@ -6,6 +6,7 @@
     reason = "plain records: nothing but this package's own program and tests uses the library"
 )]
 
+pub mod arena;
 pub mod campaign;
 pub mod cancel;
 pub mod controls;

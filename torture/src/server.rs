@@ -9,10 +9,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use fastrand::Rng;
 use sqlx::{PgConnection, Row as _};
 use tokio::time::{Instant, sleep};
 
 use crate::session::Database;
+
+mod second;
+
+pub use second::SecondServer;
+
+const WRITERS: &str = "SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.backend_type IN ('walwriter', 'background writer', 'checkpointer')";
 
 /// A throw-away server on this machine, whose data nobody wants.
 #[derive(Clone, Debug)]
@@ -120,6 +127,42 @@ impl OwnServer {
         }
     }
 
+    /// Kills one process of the server that serves a client. The others end too, since it may have left shared memory in
+    /// disorder, and the postmaster starts anew by itself; returns when it lets us in.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn kill_one(&self, rng: &mut Rng) -> Result<()> {
+        let mut session = self
+            .database
+            .connect_patiently("uno-torture/server")
+            .await?;
+        let begun = "SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()";
+        let found: Vec<i32> = sqlx::query(begun)
+            .fetch_all(&mut session)
+            .await?
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<sqlx::Result<_>>()?;
+        if let Some(process) = rng.choice(found) {
+            signal("KILL", &[process.to_string()]);
+            // Our own session ends with all the others.
+            let give_up = Instant::now() + Duration::from_secs(10);
+            while sqlx::raw_sql("SELECT 1")
+                .execute(&mut session)
+                .await
+                .is_ok()
+            {
+                ensure!(Instant::now() < give_up, "a server survives its process");
+                sleep(Duration::from_millis(2)).await;
+            }
+        }
+        self.database
+            .connect_patiently("uno-torture/server")
+            .await?;
+        Ok(())
+    }
+
     /// Starts the server again, and waits until it lets us in.
     ///
     /// # Errors
@@ -135,9 +178,20 @@ impl OwnServer {
         Ok(())
     }
 
-    /// Stops a process of the server in its tracks, so that it does nothing more until it is killed.
-    pub fn freeze(&self, process: i32) {
-        signal("STOP", &[process.to_string()]);
+    /// Stops those processes of the server in their tracks that write to disk of their own accord, until they are killed: what
+    /// no client has flushed is then lost in a crash.
+    ///
+    /// # Errors
+    /// When the server does not say which they are.
+    pub async fn freeze_writers(&self, connection: &mut PgConnection) -> Result<()> {
+        let found = sqlx::query(WRITERS)
+            .fetch_all(connection)
+            .await
+            .context("failed to find the processes that write")?;
+        for process in found {
+            signal("STOP", &[process.try_get::<i32, _>(0)?.to_string()]);
+        }
+        Ok(())
     }
 
     /// How often the server's log has this text.
@@ -152,28 +206,13 @@ impl OwnServer {
     }
 
     fn run_pg_ctl(&self) -> Result<()> {
-        let owner = fs::metadata(&self.data).context("failed to look at the server's data")?;
-        let mut command = Command::new(self.programs.join("pg_ctl"));
+        let mut command = program(&self.programs, "pg_ctl", &self.data)?;
         command
             .args(["start", "-w", "-t", "120", "-s", "-D"])
             .arg(&self.data)
             .arg("-l")
             .arg(&self.log)
-            .args(["-o", &format!("-p {}", self.database.port())])
-            .current_dir(&self.data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        // Ctrl-C is for us to act on.
-        command.process_group(0);
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
-        {
-            command.env_remove(name);
-        }
-        if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() != owner.uid()) {
-            command.uid(owner.uid()).gid(owner.gid());
-        }
+            .args(["-o", &format!("-p {}", self.database.port())]);
         let status = command.status().context("failed to run pg_ctl")?;
         if !status.success() {
             bail!("pg_ctl could not start the server: {status}");
@@ -202,6 +241,28 @@ impl OwnServer {
         }
         Ok(found)
     }
+}
+
+/// A program of the server, which runs as the owner of this folder, and in it.
+fn program(programs: &Path, name: &str, folder: &Path) -> Result<Command> {
+    let owner = fs::metadata(folder).context("failed to look at the server's folder")?;
+    let mut command = Command::new(programs.join(name));
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // Ctrl-C is for us to act on.
+    command.process_group(0);
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG"))
+    {
+        command.env_remove(name);
+    }
+    if fs::metadata("/proc/self").is_ok_and(|ours| ours.uid() != owner.uid()) {
+        command.uid(owner.uid()).gid(owner.gid());
+    }
+    Ok(command)
 }
 
 fn works_in(process: &Path, folder: &Path) -> bool {

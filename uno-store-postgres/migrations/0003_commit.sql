@@ -297,6 +297,15 @@ BEGIN
             IF again THEN
                 status[who] := 7;
             ELSIF stored > 0 AND status[who] <> 8 THEN
+                -- A stream that was not found may have been begun since, by the very commit that stored these events: its
+                -- number is another than the one that was drawn for it here, and so this is not the place of its events.
+                IF EXISTS (
+                    SELECT FROM unnest(e_stream[i : j - 1]) e(stream)
+                    JOIN {schema}.streams t ON t.category = s_category[e.stream] AND t.key = s_key[e.stream]
+                    WHERE s_new[e.stream]
+                ) THEN
+                    RAISE EXCEPTION 'a stream was begun by somebody else at the same time' USING ERRCODE = 'UN001';
+                END IF;
                 status[who] := 6;
                 detail[who] := stored;
             END IF;

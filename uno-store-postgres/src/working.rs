@@ -8,7 +8,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep, timeout},
 };
-use uno_core::{AppendError, BoxError, CommitError, Receipt, Work};
+use uno_core::{AppendError, BoxError, CommitError, EventId, NewEvent, Receipt, Work};
 
 use crate::{
     PgTx,
@@ -20,6 +20,7 @@ use crate::{
     pool::{Pool, Session},
     probe::Meta,
     shared::Shared,
+    value::PgUuid,
 };
 
 /// How often the append is begun afresh within the transaction. The work is never run again.
@@ -32,6 +33,7 @@ const BACK: &str = "ROLLBACK TO SAVEPOINT uno_append";
 
 const TRANSACTION: &str = "SELECT pg_current_xact_id_if_assigned()::text";
 const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
+const STORED: &str = "SELECT EXISTS (SELECT FROM {schema}.events e WHERE e.id = $1)";
 const TERMINATE: &str = "SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a \
      WHERE a.pid = $1 AND (extract(epoch FROM a.backend_start) * 1000000)::bigint = $2";
 
@@ -72,7 +74,13 @@ pub(crate) async fn carry_out(
         session.give_back();
         return Ok(receipt);
     }
-    finish(session, &pool, &shared, transaction.as_deref()).await?;
+    let event = commit
+        .appends
+        .iter()
+        .find_map(|append| append.events().first())
+        .map(NewEvent::id);
+    let doubt = transaction.map(|transaction| Doubt { transaction, event });
+    finish(session, &pool, &shared, doubt).await?;
     note(&pool, outcome.as_ref());
     Ok(receipt)
 }
@@ -267,12 +275,20 @@ fn failed(session: &mut Session, fault: Fault, shared: &Shared) -> CommitError {
     }
 }
 
+/// What a commit is known by, should its link fail.
+struct Doubt {
+    /// The transaction's id.
+    transaction: String,
+    /// One of its events, if it has any.
+    event: Option<EventId>,
+}
+
 /// Commits; if the link fails meanwhile, finds out what became of it.
 async fn finish(
     mut session: Session,
     pool: &Arc<Pool>,
     shared: &Shared,
-    transaction: Option<&str>,
+    doubt: Option<Doubt>,
 ) -> Result<(), CommitError> {
     let within = shared.options.answer_within();
     let fault = match timeout(within, session.commit())
@@ -292,17 +308,25 @@ async fn finish(
     };
     // A session that is still there could yet commit: it ends first.
     terminate(session).await;
-    let Some(transaction) = transaction else {
+    let Some(Doubt { transaction, event }) = doubt else {
         // It had changed nothing, so there is nothing to doubt.
         return Ok(());
     };
-    match status(pool, shared, transaction, Instant::now() + within)
-        .await
-        .as_deref()
-    {
-        Some("committed") => Ok(()),
-        Some("aborted") => Err(fault.into_store_error(&shared.location).into()),
-        Some(_) | None => Err(AppendError::Unknown(fault.into_source()).into()),
+    let until = Instant::now() + within;
+    let stored = match status(pool, shared, &transaction, until).await.as_deref() {
+        // After a crash the server gives ids again of which nothing had reached the disk, so this may be said of another
+        // transaction. Ours is over by now, so its event is there to be seen, or never will be.
+        Some("committed") => match event {
+            Some(event) => is_stored(pool, shared, event, until).await,
+            None => None,
+        },
+        Some("aborted") => Some(false),
+        Some(_) | None => None,
+    };
+    match stored {
+        Some(true) => Ok(()),
+        Some(false) => Err(fault.into_store_error(&shared.location).into()),
+        None => Err(AppendError::Unknown(fault.into_source()).into()),
     }
 }
 
@@ -313,24 +337,60 @@ async fn status(
     transaction: &str,
     until: Instant,
 ) -> Option<String> {
+    let in_progress = |status: &Option<String>| status.as_deref() == Some("in progress");
+    let ask = || async {
+        let mut session = another(pool).await?;
+        let query = shared.sql(STATUS);
+        let row = query
+            .query(false)
+            .bind(transaction)
+            .fetch_one(session.connection())
+            .await?;
+        let status: Option<String> = row.try_get(0)?;
+        session.give_back();
+        Ok(status)
+    };
+    patiently(shared, until, ask, in_progress).await.flatten()
+}
+
+/// Whether an event is stored. `None` when it can't be known.
+async fn is_stored(
+    pool: &Arc<Pool>,
+    shared: &Shared,
+    event: EventId,
+    until: Instant,
+) -> Option<bool> {
+    let ask = || async {
+        let mut session = another(pool).await?;
+        let query = shared.sql(STORED);
+        let row = query
+            .query(false)
+            .bind(PgUuid(*event.as_uuid()))
+            .fetch_one(session.connection())
+            .await?;
+        let stored: bool = row.try_get(0)?;
+        session.give_back();
+        Ok(stored)
+    };
+    patiently(shared, until, ask, |_| false).await
+}
+
+async fn another(pool: &Arc<Pool>) -> Result<Session, Fault> {
+    let permit = pool.permit().await.map_err(Fault::Store)?;
+    pool.session(permit).await
+}
+
+/// Asks until there is an answer that is not too early. `None` when there is none in time.
+async fn patiently<T, F: Future<Output = Result<T, Fault>>>(
+    shared: &Shared,
+    until: Instant,
+    ask: impl Fn() -> F,
+    too_early: impl Fn(&T) -> bool,
+) -> Option<T> {
     let mut pause = Duration::from_millis(5);
     loop {
-        let asked = async {
-            let permit = pool.permit().await.map_err(Fault::Store)?;
-            let mut session = pool.session(permit).await?;
-            let query = shared.sql(STATUS);
-            let row = query
-                .query(false)
-                .bind(transaction)
-                .fetch_one(session.connection())
-                .await?;
-            let status: Option<String> = row.try_get(0)?;
-            session.give_back();
-            Ok::<_, Fault>(status)
-        };
-        match timeout(shared.options.answer_within(), asked).await {
-            Ok(Ok(Some(status))) if status != "in progress" => return Some(status),
-            Ok(Ok(None)) => return None,
+        match timeout(shared.options.answer_within(), ask()).await {
+            Ok(Ok(answer)) if !too_early(&answer) => return Some(answer),
             Ok(_) | Err(_) if Instant::now() >= until => return None,
             Ok(_) | Err(_) => sleep(pause).await,
         }

@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask verify`, `fix`, `tidy`, `test` and `pg`.
+//! Project automation: `cargo xtask verify`, `fix`, `tidy`, `test`, `torture` and `pg`.
 //!
 //! `verify` only reads the tree and `fix` only writes it, so that anybody, and any machine, can run the first at any time.
 

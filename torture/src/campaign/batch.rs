@@ -5,9 +5,8 @@ use fastrand::Rng;
 use uno_core::{
     EventName, ExpectedVersion, NewEvent, Payload, SchemaVersion, StreamAppend, StreamId, Version,
 };
-use uuid::Uuid;
 
-use crate::{campaign::Field, ids::IdSpace};
+use crate::{campaign::Field, ids::IdSpace, ledger::Ledger};
 
 /// The stored name of every event of ours.
 pub(crate) const NAME: &str = "tortured";
@@ -59,7 +58,7 @@ impl Draft {
                 parts.push(part);
             }
         }
-        Self::intend(field, parts, rows)
+        Self::intend(&field.ledger, parts, rows)
     }
 
     /// The same, for writers who take nothing for granted.
@@ -78,19 +77,19 @@ impl Draft {
     }
 
     /// A batch of these parts, which is written down as intended.
-    pub(crate) fn intend(field: &Field, mut parts: Vec<Part>, rows: bool) -> Result<Self> {
+    pub(crate) fn intend(ledger: &Ledger, mut parts: Vec<Part>, rows: bool) -> Result<Self> {
         // Whoever locks streams himself does so in this order.
         parts.sort_by(|a, b| (a.category, &a.key).cmp(&(b.category, &b.key)));
-        Self::intend_as_is(field, parts, rows)
+        Self::intend_as_is(ledger, parts, rows)
     }
 
     /// The same, with the parts in this order.
-    pub(crate) fn intend_as_is(field: &Field, parts: Vec<Part>, rows: bool) -> Result<Self> {
+    pub(crate) fn intend_as_is(ledger: &Ledger, parts: Vec<Part>, rows: bool) -> Result<Self> {
         let streams: Vec<_> = parts
             .iter()
             .map(|part| (part.stream(), part.events))
             .collect();
-        let batch = field.ledger.intend(rows, &streams)?;
+        let batch = ledger.intend(rows, &streams)?;
         Ok(Self { batch, rows, parts })
     }
 
@@ -105,7 +104,7 @@ impl Draft {
         for part in &self.parts {
             let mut events = Vec::with_capacity(part.events as usize);
             for _ in 0..part.events {
-                let payload = Payload::from_json(payload(space, self.batch, index))?;
+                let payload = Payload::from_json(space.payload(self.batch, index))?;
                 let event =
                     NewEvent::from_payload(EventName::new(NAME)?, SchemaVersion::FIRST, payload);
                 events.push(event.with_id(space.event_id(self.batch, index)));
@@ -155,12 +154,3 @@ impl Part {
         part
     }
 }
-
-/// What is stored of an event: its own id, for the judge to compare, and as much again as a small event has.
-pub(crate) fn payload(space: IdSpace, batch: u64, index: u32) -> String {
-    let id = Uuid::from_u128(space.id(batch, index));
-    format!(r#"{{"id":"{id}","batch":{batch},"index":{index},"pad":"{PAD}"}}"#)
-}
-
-const PAD: &str = "what was read was not what had been written, and what had been written was not what anybody had meant; \
-                   so they wrote it down a second time, elsewhere, and compared";

@@ -54,9 +54,14 @@ async fn end_sessions(field: &Field, rng: &mut Rng) -> Result<()> {
 async fn kill_server(field: &Field, server: &OwnServer, rng: &mut Rng) -> Result<()> {
     while field.is_going() {
         sleep(Duration::from_millis(rng.u64(200..2500))).await;
-        server.kill().await?;
-        field.count("servers killed", 1);
-        server.start().await?;
+        if rng.u8(..3) == 0 {
+            server.kill_one(rng).await?;
+            field.count("server processes killed", 1);
+        } else {
+            server.kill().await?;
+            field.count("servers killed", 1);
+            server.start().await?;
+        }
     }
     Ok(())
 }

@@ -133,9 +133,10 @@ impl Field {
         self.acknowledged.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// Takes one of the transactions that are to be held open for long; they are spread over the phase.
+    /// Takes one of the transactions that are to be held open for long, and gives how many were taken before it; they are
+    /// spread over the phase.
     #[must_use]
-    pub fn take_held(&self) -> bool {
+    pub fn take_held(&self) -> Option<u64> {
         let due = |held: u64| {
             let now = self.acknowledged().saturating_mul(self.plan.held + 1)
                 > self.plan.events.saturating_mul(held);
@@ -143,7 +144,7 @@ impl Field {
         };
         self.held
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, due)
-            .is_ok()
+            .ok()
     }
 
     /// Counts something.
@@ -185,16 +186,7 @@ impl Field {
     /// # Errors
     /// When the ledger can't be written.
     pub fn receipt(&self, batch: u64, events: u64, receipt: &Receipt) -> Result<()> {
-        let streams: Vec<_> = receipt
-            .streams()
-            .iter()
-            .map(|stream| (stream.stream().to_string(), stream.first().get()))
-            .collect();
-        self.ledger.acknowledged(
-            batch,
-            receipt.position().unwrap_or_default().get(),
-            &streams,
-        )?;
+        self.ledger.receipt(batch, receipt)?;
         self.add_acknowledged(events);
         for stream in receipt.streams() {
             self.saw_version(stream.stream().to_string(), stream.last());

@@ -95,7 +95,7 @@ impl Foreign {
         let mut drafts = vec![first];
         if shape.twice {
             let parts = drafts[0].parts.clone();
-            drafts.push(Draft::intend(&self.field, parts, false)?);
+            drafts.push(Draft::intend(&self.field.ledger, parts, false)?);
         }
         let mut session = match self.session.take() {
             Some(session) => session,
@@ -143,7 +143,7 @@ impl Foreign {
             // Most of those that hold on for long keep to a stream of their own, or they would be all that happens.
             let key = format!("{}.{}", self.number, rng.u32(..1000));
             let part = Part::any("held", key, rng.u32(1..=20));
-            return Draft::intend(&self.field, vec![part], shape.early);
+            return Draft::intend(&self.field.ledger, vec![part], shape.early);
         }
         Draft::draw_any(&self.field, rng, self.number, several, shape.early)
     }
@@ -177,8 +177,11 @@ impl Foreign {
             placed.push(self.append(session, draft, shape).await?);
             sleep(shape.after / drafts.len() as u32).await;
         }
-        if shape.before.max(shape.after) >= HELD {
-            field.count("held two seconds", 1);
+        for (held, what) in [
+            (shape.before, "held two seconds before the append"),
+            (shape.after, "held two seconds after the append"),
+        ] {
+            field.count(what, u64::from(held >= HELD));
         }
         if shape.rollback {
             sqlx::raw_sql("ROLLBACK").execute(&mut *session).await?;
@@ -291,11 +294,11 @@ impl Shape {
                 ][rng.usize(..3)];
             }
         }
-        if field.take_held() {
-            match rng.bool() {
-                true => shape.before = HELD,
-                false => shape.after = HELD,
-            }
+        // Before and after the append in turn, so that every phase has both.
+        match field.take_held() {
+            Some(held) if held % 2 == 0 => shape.after = HELD,
+            Some(_) => shape.before = HELD,
+            None => {}
         }
         shape
     }

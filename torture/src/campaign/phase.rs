@@ -1,9 +1,9 @@
 //! One phase: a new log, writers and readers and disasters on it, quiet, and the verdict.
 
-use std::{fs, path::PathBuf, process::Stdio, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, Result, ensure};
-use tokio::{process::Command, sync::watch, task::JoinSet};
+use anyhow::{Context as _, Result};
+use tokio::{sync::watch, task::JoinSet};
 use uno_core::EventStore as _;
 
 use super::{
@@ -18,7 +18,10 @@ use super::{
 };
 use crate::{
     ids::IdSpace,
-    judge::Verdict,
+    judge::{
+        Verdict,
+        process::{self, Log},
+    },
     ledger::Ledger,
     server::OwnServer,
     session::{Database, Schema, sql},
@@ -180,30 +183,12 @@ pub(crate) async fn all(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
     Ok(())
 }
 
-/// Asks the judge, who is another process and shares nothing with this one but files and the database.
+/// Asks the judge, who is another process.
 pub(crate) async fn judge(grounds: &Grounds, field: &Field) -> Result<Verdict> {
-    let mut command = Command::new(&grounds.program);
-    command
-        .arg("judge")
-        .arg("--folder")
-        .arg(&field.folder)
-        .args(["--schema", field.schema.as_str()]);
-    if !field.plan.past_the_functions {
-        command.arg("--times-rise");
-    }
-    command
-        .env("DATABASE_URL", field.database.url())
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true);
-    let output = command
-        .output()
-        .await
-        .context("failed to start the judge")?;
-    ensure!(
-        output.status.success(),
-        "the judge ended with {}",
-        output.status
-    );
-    serde_json::from_slice(&output.stdout).context("the judge said something that can't be read")
+    let log = Log::Postgres {
+        database: &field.database,
+        schema: &field.schema,
+        times_rise: !field.plan.past_the_functions,
+    };
+    process::ask(&grounds.program, &field.folder, log).await
 }

@@ -3,25 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use fastrand::Rng;
-use sqlx::{PgConnection, Row as _};
-use tokio::time::sleep;
 use uno_core::{
-    Category, Checkpoint, CheckpointStore, CheckpointWrite, Commit, DocumentStore as _,
-    DocumentWrite, EventFilter, EventStore as _, EventStoreExt as _, Metadata, NewMessage, Payload,
-    Position, ProcessStatus, ProcessStore as _, ProcessWrite, ReadLog, ReadStream, Snapshot,
-    StoreEpoch, StreamId, SubscriptionName, Transactional as _, Version,
+    Category, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError,
+    DocumentStore as _, DocumentWrite, EventFilter, EventStore as _, EventStoreExt as _, Metadata,
+    NewMessage, Payload, Position, ProcessStatus, ProcessStore as _, ProcessWrite, ReadLog,
+    ReadStream, Snapshot, StoreEpoch, StreamId, SubscriptionName, Transactional as _, Version,
 };
-use uno_store_postgres::{PgStore, PgTx};
 
-use super::dropping::Dropped;
+use super::{Mistreated, dropping::Dropped};
 use crate::{
-    campaign::{
-        Field,
-        batch::{Draft, Part},
-        row,
-    },
-    session::{Schema, sql},
+    arena::{Arena, PLACE, WHOLE},
+    campaign::batch::{Draft, Part},
+    ledger::{Failure, Ledger},
 };
 
 macro_rules! calls {
@@ -71,125 +64,99 @@ calls! {
     QueueDepth: "queue_depth",
 }
 
-/// Where plain commits put their documents and messages.
-const PLACE: &str = "torture";
-
-/// Events of whole commits without their document or message, documents and messages without their event.
-const HALVES: &str = "SELECT count(*) FROM (SELECT e.id FROM {s}.events e JOIN {s}.streams s ON s.id = e.stream \
-        WHERE s.category = 'whole' AND (e.payload ->> 'index') = '0') e \
-    FULL JOIN (SELECT d.key::uuid AS id FROM {s}.documents d WHERE d.collection = 'torture') d ON d.id = e.id \
-    FULL JOIN (SELECT q.id FROM {s}.queue q WHERE q.queue = 'torture') q ON q.id = coalesce(e.id, d.id) \
-    FULL JOIN (SELECT p.key::uuid AS id FROM {s}.processes p WHERE p.process = 'torture') p ON p.id = coalesce(e.id, d.id, q.id) \
-    WHERE e.id IS NULL OR d.id IS NULL OR q.id IS NULL OR p.id IS NULL";
-
-/// How many commits are there in part.
-pub(super) async fn halves(session: &mut PgConnection, schema: &Schema) -> Result<u64> {
-    let count: i64 = sqlx::query(sql(schema, HALVES))
-        .fetch_one(session)
-        .await?
-        .try_get(0)?;
-    Ok(count.cast_unsigned())
-}
-
-impl Call {
+impl<A: Arena> Mistreated<A> {
     /// Calls, and drops. Whether the call came to its end before.
-    pub(super) async fn run(
-        self,
-        field: &Field,
-        store: &PgStore,
-        number: usize,
-        rng: &mut Rng,
-        how: Dropped,
-    ) -> Result<bool> {
-        let stream = StreamId::new("warm", number.to_string())?;
-        let ended = match self {
-            Self::Append
-            | Self::AppendMany
-            | Self::CommitPlain
-            | Self::CommitWork
-            | Self::CommitSlowWork
-            | Self::CommitFailingWork => {
-                return self.write(field, store, number, rng, how).await;
+    pub(super) async fn call(&mut self, call: Call, how: Dropped) -> Result<bool> {
+        let store = &self.store;
+        let stream = StreamId::new("warm", self.number.to_string())?;
+        let ended = match call {
+            Call::Append
+            | Call::AppendMany
+            | Call::CommitPlain
+            | Call::CommitWork
+            | Call::CommitSlowWork
+            | Call::CommitFailingWork => {
+                return self.write(call, how).await;
             }
-            Self::Migrate => how.drop(store.migrate()).await.transpose()?.is_some(),
-            Self::ReadStream => how
+            Call::Migrate => how.drop(store.migrate()).await.transpose()?.is_some(),
+            Call::ReadStream => how
                 .drop(store.read_stream(ReadStream::forward(stream)))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::ReadStreamBackward => how
+            Call::ReadStreamBackward => how
                 .drop(store.read_stream(ReadStream::backward(stream).limit(5)))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::ReadLog => how
+            Call::ReadLog => how
                 .drop(store.read_log(ReadLog::before(Position::MAX).limit(100)))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::ReadLogFiltered => {
+            Call::ReadLogFiltered => {
                 let read = ReadLog::after(Position::START)
-                    .filter(EventFilter::all().categories([Category::new("whole")?]));
+                    .filter(EventFilter::all().categories([Category::new(WHOLE)?]));
                 how.drop(store.read_log(read.limit(10)))
                     .await
                     .transpose()?
                     .is_some()
             }
-            Self::Head => how.drop(store.head()).await.transpose()?.is_some(),
-            Self::Changed => how.drop(store.changed(store.change())).await.is_some(),
-            Self::Pages => {
+            Call::Head => how.drop(store.head()).await.transpose()?.is_some(),
+            Call::Changed => how.drop(store.changed(store.change())).await.is_some(),
+            Call::Pages => {
                 let mut pages = store.pages(Position::START, EventFilter::all(), 20);
                 how.drop(pages.next_page()).await.transpose()?.is_some()
             }
-            Self::LoadSnapshot => how
+            Call::LoadSnapshot => how
                 .drop(store.load_snapshot(&stream))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::LoadCheckpoint => how
+            Call::LoadCheckpoint => how
                 .drop(store.load_checkpoint(&SubscriptionName::new("torture")?))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::SaveCheckpoint => {
-                let name = SubscriptionName::new(format!("s{}", rng.u64(..)))?;
+            Call::SaveCheckpoint => {
+                let name = SubscriptionName::new(format!("s{}", self.rng.u64(..)))?;
                 let write = CheckpointWrite::new(name, None, Checkpoint::start(StoreEpoch::new()));
                 how.drop(store.save_checkpoint(write))
                     .await
                     .transpose()?
                     .is_some()
             }
-            Self::ListCheckpoints => how
+            Call::ListCheckpoints => how
                 .drop(store.list_checkpoints())
                 .await
                 .transpose()?
                 .is_some(),
-            Self::LoadDocuments => how
+            Call::LoadDocuments => how
                 .drop(store.load_documents(PLACE, &["a".to_owned()]))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::ScanDocuments => how
+            Call::ScanDocuments => how
                 .drop(store.scan_documents(PLACE, None, 10))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::LoadProcesses => how
+            Call::LoadProcesses => how
                 .drop(store.load_processes(PLACE, &["a".to_owned()]))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::ListProcesses => how
+            Call::ListProcesses => how
                 .drop(store.list_processes(PLACE, &[], None, 10))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::ReadQueue => how
+            Call::ReadQueue => how
                 .drop(store.read_queue(PLACE, 0, 10))
                 .await
                 .transpose()?
                 .is_some(),
-            Self::QueueDepth => how
+            Call::QueueDepth => how
                 .drop(store.queue_depth(PLACE))
                 .await
                 .transpose()?
@@ -199,93 +166,61 @@ impl Call {
     }
 
     /// The calls that write: what they were to write is in the ledger.
-    async fn write(
-        self,
-        field: &Field,
-        store: &PgStore,
-        number: usize,
-        rng: &mut Rng,
-        how: Dropped,
-    ) -> Result<bool> {
-        let mut part = |category, key: String| Part::any(category, key, rng.u32(1..=5));
-        let parts = match self {
-            Self::AppendMany => vec![
-                part("warm", number.to_string()),
-                part("other", number.to_string()),
-            ],
-            Self::CommitPlain => vec![part("whole", number.to_string())],
-            _ => vec![part("warm", number.to_string())],
+    async fn write(&mut self, call: Call, how: Dropped) -> Result<bool> {
+        let (ledger, store, rng) = (self.arena.ledger(), &self.store, &mut self.rng);
+        let number = self.number.to_string();
+        let mut part = |category| Part::any(category, number.clone(), rng.u32(1..=5));
+        let parts = match call {
+            Call::AppendMany => vec![part("warm"), part("other")],
+            Call::CommitPlain => vec![part(WHOLE)],
+            _ => vec![part("warm")],
         };
         let rows = matches!(
-            self,
-            Self::CommitWork | Self::CommitSlowWork | Self::CommitFailingWork
+            call,
+            Call::CommitWork | Call::CommitSlowWork | Call::CommitFailingWork
         );
-        let draft = Draft::intend(field, parts, rows)?;
-        let appends = draft.appends(field.ledger.space())?;
-        let outcome = match self {
-            Self::Append | Self::AppendMany => how
-                .drop(store.append(appends))
+        let draft = Draft::intend(ledger, parts, rows)?;
+        let outcome = match call {
+            Call::Append | Call::AppendMany => how
+                .drop(store.append(draft.appends(ledger.space())?))
                 .await
                 .map(|outcome| outcome.map_err(Into::into)),
-            Self::CommitPlain => how.drop(store.commit(whole(field, &draft)?)).await,
+            Call::CommitPlain => how.drop(store.commit(whole(ledger, &draft)?)).await,
             _ => {
                 let mut commit = Commit::new();
-                commit.appends = appends;
-                let pause = if self == Self::CommitSlowWork {
-                    Duration::from_micros(rng.u64(..3000))
-                } else {
-                    Duration::ZERO
-                };
-                commit.work.push(row::work(
-                    &field.schema,
-                    draft.batch,
-                    pause,
-                    self == Self::CommitFailingWork,
-                ));
-                if self == Self::CommitSlowWork {
-                    commit.work.push(slow(pause));
+                commit.appends = draft.appends(ledger.space())?;
+                let slow = call == Call::CommitSlowWork;
+                let pause = Duration::from_micros(if slow { rng.u64(..3000) } else { 0 });
+                let fail = call == Call::CommitFailingWork;
+                commit.work.push(self.arena.row(draft.batch, pause, fail));
+                if slow {
+                    commit.work.push(self.arena.slow(pause));
                 }
                 how.drop(store.commit(commit)).await
             }
         };
         let ended = outcome.is_some();
         match outcome {
-            None => field.ledger.unknown(draft.batch)?,
-            Some(Ok(receipt)) => field.receipt(draft.batch, draft.events(), &receipt)?,
-            Some(Err(uno_core::CommitError::Work(_))) if self == Self::CommitFailingWork => {
-                field
-                    .ledger
-                    .failed(draft.batch, crate::ledger::Failure::RolledBack)?;
+            None => ledger.unknown(draft.batch)?,
+            Some(Ok(receipt)) => ledger.receipt(draft.batch, &receipt)?,
+            Some(Err(CommitError::Work(_))) if call == Call::CommitFailingWork => {
+                ledger.failed(draft.batch, Failure::RolledBack)?;
             }
             Some(Err(error)) => {
                 return Err(error)
-                    .with_context(|| format!("{} failed, though nobody meant it to", self.name()));
+                    .with_context(|| format!("{} failed, though nobody meant it to", call.name()));
             }
         }
         Ok(ended)
     }
 }
 
-/// Work that waits in the database.
-fn slow(pause: Duration) -> uno_core::Work<PgTx> {
-    Box::new(move |tx: &mut PgTx| {
-        Box::pin(async move {
-            sqlx::query("SELECT pg_sleep($1)")
-                .bind(pause.as_secs_f64())
-                .execute(tx.connection())
-                .await?;
-            sleep(pause).await;
-            Ok(())
-        })
-    })
-}
-
 /// A commit of everything that is data, all of it named after its first event.
-fn whole(field: &Field, draft: &Draft) -> Result<Commit<PgTx>> {
-    let first = field.ledger.space().event_id(draft.batch, 0);
+fn whole<Tx>(ledger: &Ledger, draft: &Draft) -> Result<Commit<Tx>> {
+    let first = ledger.space().event_id(draft.batch, 0);
     let body = Payload::encode(&draft.batch)?;
     let mut commit = Commit::new();
-    commit.appends = draft.appends(field.ledger.space())?;
+    commit.appends = draft.appends(ledger.space())?;
     let stream = commit.appends[0].stream().clone();
     commit
         .documents

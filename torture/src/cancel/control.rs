@@ -1,10 +1,18 @@
-//! The control: the driver's own transactions, dropped in the same way, lose rows that were acknowledged.
+//! The controls: the driver's own transactions, dropped in the same way, lose rows that were acknowledged.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt, fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use fastrand::Rng;
-use sqlx::{PgPool, Row as _, postgres::PgPoolOptions};
+use sqlx::{
+    Connection as _, PgPool, Row as _, SqliteConnection, SqlitePool,
+    postgres::PgPoolOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
+};
 use tokio::time::timeout;
 
 use crate::{
@@ -15,17 +23,47 @@ use crate::{
 /// What came of the driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Driver {
-    /// How many times its `begin` was dropped or not.
+    /// What was dropped.
+    pub what: &'static str,
+    /// How many times it was dropped or not.
     pub trials: u64,
     /// How many plain inserts after that were acknowledged, and not there for another session.
     pub lost: u64,
 }
 
-/// Drops the driver's `begin` at random until that has lost rows, at least so many times, at most twenty times as often.
+impl Driver {
+    /// Whether it lost anything, as it must.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        self.lost > 0
+    }
+
+    /// Whether to try once more: at least so many times, and on until something is lost, at most twenty times as often.
+    fn goes_on(&self, trials: u64) -> bool {
+        self.trials < trials || (self.lost == 0 && self.trials < 20 * trials)
+    }
+}
+
+/// One line for people.
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, trials, lost } = self;
+        let fails = match self.fails() {
+            true => "fails, as it must",
+            false => "DOES NOT FAIL, AND IT MUST",
+        };
+        write!(
+            f,
+            "{what}, dropped, lost {lost} of {trials} acknowledged rows: {fails}"
+        )
+    }
+}
+
+/// Drops the `begin` of the driver for Postgres at random until that has lost rows.
 ///
 /// # Errors
 /// When the control can't be run.
-pub async fn control(grounds: &Grounds, seed: u64, trials: u64) -> Result<Driver> {
+pub async fn postgres_control(grounds: &Grounds, seed: u64, trials: u64) -> Result<Driver> {
     let schema = Schema::new(format!("torture_{}_driver", std::process::id()))?;
     let mut outside = grounds
         .database
@@ -37,13 +75,20 @@ pub async fn control(grounds: &Grounds, seed: u64, trials: u64) -> Result<Driver
         .execute(&mut outside)
         .await?;
     let mut rng = Rng::with_seed(seed);
-    let mut driver = Driver::default();
-    let mut pool = open(grounds).await?;
-    let usual = usual(&pool).await?;
-    while driver.trials < trials || (driver.lost == 0 && driver.trials < 20 * trials) {
+    let mut driver = Driver {
+        what: "the driver's begin on Postgres",
+        ..Driver::default()
+    };
+    let mut pool = open_postgres(grounds).await?;
+    let usual = usual(async || {
+        pool.begin().await?.rollback().await?;
+        Ok(())
+    })
+    .await?;
+    while driver.goes_on(trials) {
         driver.trials += 1;
-        // About as long as `begin` takes, so that it is dropped in every state that it goes through.
-        let within = usual.mul_f64(rng.f64() * 1.5);
+        // About as long as `begin` takes, which is half of it with its end, so that it is dropped in every state of it.
+        let within = usual.mul_f64(rng.f64() * 0.75);
         // Whether it ended does not matter: an ended one is rolled back when it is dropped.
         let _ = timeout(within, pool.begin()).await;
         let trial = driver.trials.cast_signed();
@@ -60,7 +105,7 @@ pub async fn control(grounds: &Grounds, seed: u64, trials: u64) -> Result<Driver
             driver.lost += 1;
             // Its only connection is within a transaction that nobody will ever commit.
             pool.close().await;
-            pool = open(grounds).await?;
+            pool = open_postgres(grounds).await?;
         }
     }
     pool.close().await;
@@ -70,24 +115,94 @@ pub async fn control(grounds: &Grounds, seed: u64, trials: u64) -> Result<Driver
     Ok(driver)
 }
 
-/// How long `begin` takes as a rule.
-async fn usual(pool: &PgPool) -> Result<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..21 {
-        let start = Instant::now();
-        let transaction = pool.begin().await?;
-        times.push(start.elapsed());
-        transaction.rollback().await?;
-    }
-    times.sort();
-    Ok(times[times.len() / 2])
-}
-
-async fn open(grounds: &Grounds) -> Result<PgPool> {
+async fn open_postgres(grounds: &Grounds) -> Result<PgPool> {
     let options = grounds.database.options("uno-torture-driver");
     PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options)
         .await
         .context("failed to reach the server")
+}
+
+/// Drops transactions on a connection of the driver for SQLite at random until that has lost rows.
+///
+/// The driver's `begin` for SQLite is safe: its thread rolls back when nobody waits for the answer. So this is what many
+/// write by hand, since that `begin` was for a long time unable to say `IMMEDIATE`.
+///
+/// # Errors
+/// When the control can't be run.
+pub async fn sqlite_control(grounds: &Grounds, seed: u64, trials: u64) -> Result<Driver> {
+    let folder = grounds
+        .folder
+        .join(format!("torture_{}_driver", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let mut pool = open_sqlite(&folder).await?;
+    sqlx::raw_sql("CREATE TABLE inserted (trial INTEGER PRIMARY KEY)")
+        .execute(&pool)
+        .await?;
+    let mut outside = SqliteConnection::connect_with(&sqlite_options(&folder)).await?;
+    let mut rng = Rng::with_seed(seed);
+    let mut driver = Driver {
+        what: "BEGIN IMMEDIATE and COMMIT by hand on SQLite",
+        ..Driver::default()
+    };
+    let usual = usual(async || by_hand(&pool, -1).await).await?;
+    while driver.goes_on(trials) {
+        driver.trials += 1;
+        let trial = driver.trials.cast_signed();
+        let _ = timeout(usual.mul_f64(rng.f64() * 1.5), by_hand(&pool, -trial)).await;
+        let insert = sqlx::query("INSERT INTO inserted (trial) VALUES (?1)").bind(trial);
+        let acknowledged = insert.execute(&pool).await.is_ok();
+        let query = sqlx::query("SELECT count(*) FROM inserted i WHERE i.trial = ?1").bind(trial);
+        let seen: i64 = query.fetch_one(&mut outside).await?.try_get(0)?;
+        if acknowledged && seen == 0 {
+            driver.lost += 1;
+            pool.close().await;
+            pool = open_sqlite(&folder).await?;
+        }
+    }
+    pool.close().await;
+    outside.close().await?;
+    fs::remove_dir_all(&folder).context("failed to remove the files of a control")?;
+    Ok(driver)
+}
+
+async fn by_hand(pool: &SqlitePool, trial: i64) -> sqlx::Result<()> {
+    let mut connection = pool.acquire().await?;
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("INSERT OR REPLACE INTO inserted (trial) VALUES (?1)")
+        .bind(trial)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::raw_sql("COMMIT").execute(&mut *connection).await?;
+    Ok(())
+}
+
+fn sqlite_options(folder: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(folder.join("driver.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+}
+
+async fn open_sqlite(folder: &Path) -> Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(sqlite_options(folder))
+        .await
+        .context("failed to open the file")
+}
+
+/// How long something takes as a rule.
+async fn usual(something: impl AsyncFn() -> sqlx::Result<()>) -> Result<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        let start = Instant::now();
+        something().await?;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    Ok(times[times.len() / 2])
 }

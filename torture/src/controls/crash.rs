@@ -1,7 +1,7 @@
 //! The control that needs a crash: a horizon from before it, of numbers that were drawn and then forgotten.
 
 use anyhow::{Context as _, Result, bail};
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 
 use super::{
     Control, contest,
@@ -17,9 +17,6 @@ use crate::{
 
 /// How many numbers are drawn and never used.
 const DRAWN: i64 = 6000;
-
-/// Those who would write the draw to disk before the crash.
-const FLUSHERS: &str = "SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.backend_type IN ('walwriter', 'background writer', 'checkpointer')";
 
 const DRAW: &str = "SELECT count(nextval('{s}.events_position')) FROM generate_series(1, 6000)";
 
@@ -50,9 +47,8 @@ async fn step_back(field: &Field, server: &OwnServer) -> Result<i64> {
     for _ in 0..10 {
         let mut session = field.database.connect("uno-torture-controls").await?;
         sqlx::raw_sql("CHECKPOINT").execute(&mut session).await?;
-        for process in sqlx::query(FLUSHERS).fetch_all(&mut session).await? {
-            server.freeze(process.try_get(0)?);
-        }
+        // They would write the draw to disk before the crash.
+        server.freeze_writers(&mut session).await?;
         draw(&mut session, schema).await?;
         let horizon = number(&mut session, schema, "SELECT {s}.log_horizon()").await?;
         drop(session);

@@ -1,5 +1,7 @@
 //! A judge that finds nothing wrong must have been shown things that are wrong.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::ids::IdSpace;
 
@@ -28,7 +30,11 @@ fn good() -> (String, Stored, Vec<Sequence>) {
         event(6, 2, 1, 2, 1),
         event(7, 2, 2, 2, 2),
     ];
-    let streams = [(1, ("a-1".to_owned(), 3)), (2, ("b-1".to_owned(), 2))].into();
+    let streams = [
+        (1, ("a-1".to_owned(), Some(3))),
+        (2, ("b-1".to_owned(), Some(2))),
+    ]
+    .into();
     let stored = Stored {
         events,
         streams,
@@ -51,198 +57,336 @@ fn good() -> (String, Stored, Vec<Sequence>) {
     (ledger, stored, vec![sequence])
 }
 
-/// Spoils the good case and looks which laws are broken.
-fn check(spoil: impl FnOnce(&mut String, &mut Stored, &mut Vec<Sequence>), expected: &[&str]) {
-    let (mut ledger, mut stored, mut sequences) = good();
-    spoil(&mut ledger, &mut stored, &mut sequences);
-    let verdict = judge(&History::parse(&ledger).unwrap(), &stored, &sequences);
-    let broken: Vec<&str> = verdict.broken.iter().map(|(law, _)| law).collect();
-    assert_eq!(broken, expected, "{:?}", verdict.examples);
-    for law in broken {
-        assert!(LAWS.iter().any(|(name, _)| *name == law), "{law}");
+/// Something that is done to the good case, and the laws that are broken then, and no others.
+type Fault = (&'static str, fn(&mut Case), &'static [&'static str]);
+
+struct Case {
+    ledger: String,
+    stored: Stored,
+    readers: Vec<Sequence>,
+}
+
+impl Case {
+    fn good() -> Self {
+        let (ledger, stored, readers) = good();
+        Self {
+            ledger,
+            stored,
+            readers,
+        }
+    }
+
+    /// The ledger says something else.
+    fn says(&mut self, before: &str, after: &str) {
+        assert!(self.ledger.contains(before), "{before}");
+        self.ledger = self.ledger.replace(before, after);
+    }
+
+    /// The reader is given the log as it is.
+    fn read_again(&mut self) {
+        let given = |event: &StoredEvent| (event.position, event.id);
+        self.readers[0].events = self.stored.events.iter().map(given).collect();
+    }
+
+    fn store(&mut self, position: i64, batch: u64, index: u32, stream: i64, version: i64) {
+        self.stored.events.push(StoredEvent {
+            position,
+            id: SPACE.id(batch, index),
+            stream,
+            version,
+            recorded: position * 10,
+            own_payload: true,
+        });
+        let name = self.stored.name(stream).to_owned();
+        self.stored.streams.insert(stream, (name, Some(version)));
+        self.read_again();
     }
 }
 
-#[test]
-fn a_good_log_breaks_nothing() {
-    check(|_, _, _| {}, &[]);
-}
+/// No fault at all, however it looks.
+const FINE: &[Fault] = &[
+    ("nothing is done", |_| {}, &[]),
+    (
+        "what nobody knows was carried out after all, row and all",
+        |case| {
+            case.store(9, 4, 0, 2, 3);
+            case.stored.rows.insert(4, 1);
+        },
+        &[],
+    ),
+    (
+        "a reader of one category is given what is in it, and nothing else",
+        |case| {
+            case.readers[0].category = Some("b".to_owned());
+            case.readers[0].events.drain(..3);
+        },
+        &[],
+    ),
+    (
+        "a reader of a stretch is given what is in it, and nothing else",
+        |case| {
+            case.readers[0].range = Some((3, 6));
+            case.readers[0].events = case.readers[0].events[2..4].to_vec();
+        },
+        &[],
+    ),
+    (
+        "times fall where somebody wrote past the functions",
+        |case| {
+            case.stored.times_rise = false;
+            case.stored.events[3].recorded = 1;
+        },
+        &[],
+    ),
+];
 
-#[test]
-fn the_log_is_compared_with_the_ledger() {
-    check(
-        |_, stored, _| {
-            let _ = stored.events.pop();
+const FAULTS: &[Fault] = &[
+    (
+        "an acknowledged event is lost",
+        |case| {
+            case.stored.events.pop();
         },
         &["halved", "lost", "phantoms", "stream-rows"],
-    );
-    check(
-        |ledger, _, _| *ledger = ledger.replace("a 2 7 b-1=1,a-1=3\ns 2\n", "f 2 conflict\n"),
+    ),
+    (
+        "an acknowledged batch is lost",
+        |case| {
+            case.stored.events.drain(..2);
+            case.read_again();
+        },
+        // What is left of the stream begins at version 3, and the row of the unit of work has no events.
+        &["holes", "lost", "rows"],
+    ),
+    (
+        "a batch that was a conflict is stored",
+        |case| case.says("a 2 7 b-1=1,a-1=3\ns 2\n", "f 2 conflict\n"),
         &["resurrected"],
-    );
-    check(
-        |ledger, _, _| *ledger = ledger.replace("i 2 0 a-1=1,b-1=2\na 2 7 b-1=1,a-1=3\ns 2\n", ""),
+    ),
+    (
+        "a batch that was rolled back, and never acknowledged, shows up",
+        |case| {
+            case.says("f 3 conflict", "u 3\nf 3 rolled-back");
+            case.store(9, 3, 0, 1, 4);
+        },
+        &["resurrected"],
+    ),
+    (
+        "nobody intended a batch",
+        |case| case.says("i 2 0 a-1=1,b-1=2\na 2 7 b-1=1,a-1=3\ns 2\n", ""),
         &["unintended"],
-    );
-    check(
-        |ledger, _, _| *ledger = ledger.replace("a-1=1,b-1=2", "b-1=1,a-1=2"),
+    ),
+    (
+        "an event is in another stream than intended",
+        |case| case.says("a-1=1,b-1=2", "b-1=1,a-1=2"),
         &["unintended"],
-    );
-    check(
-        |ledger, _, _| *ledger = ledger.replace("i 1 1 a-1=2", "i 1 1 a-1=1"),
+    ),
+    (
+        "a batch has more events than intended",
+        |case| case.says("i 1 1 a-1=2", "i 1 1 a-1=1"),
         &["halved", "unintended"],
-    );
-    check(
-        |_, stored, sequences| {
-            stored.events[0].id = 1;
-            sequences[0].events[0].1 = 1;
+    ),
+    (
+        "an event has an id that nobody gave it",
+        |case| {
+            case.stored.events[0].id = 1;
+            case.read_again();
         },
         &["halved", "lost", "unintended"],
-    );
-    check(
-        |ledger, _, _| ledger.push_str("x 4 what is this\n"),
+    ),
+    (
+        "half of a batch that nobody knows about is stored",
+        |case| {
+            case.says("i 4 1 b-1=1", "i 4 1 b-1=2");
+            case.store(9, 4, 0, 2, 3);
+            case.stored.rows.insert(4, 1);
+        },
+        &["halved"],
+    ),
+    (
+        "a writer was told an error that nothing explains",
+        |case| case.ledger.push_str("x 4 what is this\n"),
         &["unexplained"],
-    );
-}
-
-#[test]
-fn receipts_are_compared_with_the_log() {
-    check(
-        |ledger, _, _| *ledger = ledger.replace("a 1 3 a-1=1", "a 1 2 a-1=1"),
+    ),
+    (
+        "a receipt names another position",
+        |case| case.says("a 1 3 a-1=1", "a 1 2 a-1=1"),
         &["receipts"],
-    );
-    check(
-        |ledger, _, _| *ledger = ledger.replace("a 1 3 a-1=1", "a 1 3 a-1=2"),
+    ),
+    (
+        "a receipt names another version",
+        |case| case.says("a 1 3 a-1=1", "a 1 3 a-1=2"),
         &["receipts"],
-    );
-    check(
-        |ledger, _, _| *ledger = ledger.replace("s 2", "d 2"),
+    ),
+    (
+        "the same append again had another receipt",
+        |case| case.says("s 2", "d 2"),
         &["repeats"],
-    );
-}
-
-#[test]
-fn the_log_itself_is_checked() {
-    check(
-        |_, stored, _| stored.events[1].version = 3,
+    ),
+    (
+        "a stream has a hole",
+        |case| case.stored.events[1].version = 3,
         &["holes", "shuffled"],
-    );
-    check(
-        |_, stored, sequences| {
-            let (first, second) = (stored.events[0].id, stored.events[1].id);
-            (stored.events[0].id, stored.events[1].id) = (second, first);
-            sequences[0].events[0].1 = second;
-            sequences[0].events[1].1 = first;
+    ),
+    (
+        "positions fall as versions rise",
+        |case| {
+            case.stored.events[0].version = 2;
+            case.stored.events[1].version = 1;
+        },
+        &["disordered", "holes", "shuffled"],
+    ),
+    (
+        "two events of a batch changed places",
+        |case| {
+            let (first, second) = (case.stored.events[0].id, case.stored.events[1].id);
+            (case.stored.events[0].id, case.stored.events[1].id) = (second, first);
+            case.read_again();
         },
         &["shuffled"],
-    );
-    check(|_, stored, _| stored.events[3].recorded = 1, &["recorded"]);
-    check(
-        |_, stored, _| stored.events[3].own_payload = false,
+    ),
+    (
+        "a time of recording falls",
+        |case| case.stored.events[3].recorded = 1,
+        &["recorded"],
+    ),
+    (
+        "an event has another payload",
+        |case| case.stored.events[3].own_payload = false,
         &["payloads"],
-    );
-    check(
-        |_, stored, _| {
-            let _ = stored.streams.insert(2, ("b-1".to_owned(), 3));
+    ),
+    (
+        "a stream's own record is ahead of its events",
+        |case| {
+            case.stored.streams.insert(2, ("b-1".to_owned(), Some(3)));
         },
         &["stream-rows"],
-    );
-    check(
-        |_, stored, sequences| {
-            let again = StoredEvent {
-                position: 8,
-                version: 3,
-                ..stored.events[4]
-            };
-            stored.events.push(again);
-            stored.streams.insert(2, ("b-1".to_owned(), 3));
-            sequences[0].events.push((8, again.id));
-        },
+    ),
+    (
+        "an event is stored twice",
+        |case| case.store(8, 2, 2, 2, 3),
         &["doubled", "halved", "receipts", "shuffled"],
-    );
-}
-
-#[test]
-fn the_rows_of_a_unit_of_work_share_its_fate() {
-    check(|_, stored, _| stored.rows.clear(), &["rows"]);
-    check(
-        |_, stored, _| {
-            let _ = stored.rows.insert(1, 2);
+    ),
+    (
+        "the row of a unit of work is lost",
+        |case| case.stored.rows.clear(),
+        &["rows"],
+    ),
+    (
+        "the row of a unit of work is there twice",
+        |case| {
+            case.stored.rows.insert(1, 2);
         },
         &["rows"],
-    );
-    check(
-        |_, stored, _| {
-            let _ = stored.rows.insert(4, 1);
+    ),
+    (
+        "the row of a unit of work is there without its events",
+        |case| {
+            case.stored.rows.insert(4, 1);
         },
         &["rows"],
-    );
-    check(
-        |_, stored, _| {
-            let _ = stored.rows.insert(2, 1);
+    ),
+    (
+        "a batch without rows has one",
+        |case| {
+            case.stored.rows.insert(2, 1);
         },
         &["rows"],
-    );
-}
-
-#[test]
-fn a_reader_must_be_given_exactly_the_log() {
-    check(
-        |_, _, sequences| {
-            let _ = sequences[0].events.remove(2);
+    ),
+    (
+        "a reader is not given an event",
+        |case| {
+            case.readers[0].events.remove(2);
         },
         &["skipped"],
-    );
-    check(
-        |_, _, sequences| sequences[0].events.swap(0, 3),
+    ),
+    (
+        "a reader is given two events the wrong way round",
+        |case| case.readers[0].events.swap(0, 1),
         &["disordered"],
-    );
-    check(
-        |_, _, sequences| sequences[0].events.push((7, SPACE.id(2, 2))),
+    ),
+    (
+        "a reader is given events of two streams the wrong way round",
+        |case| case.readers[0].events.swap(2, 3),
+        &["disordered"],
+    ),
+    (
+        "a reader is given an event twice",
+        |case| {
+            let last = case.readers[0].events[4];
+            case.readers[0].events.push(last);
+        },
         &["redelivered"],
-    );
-    check(
-        |_, _, sequences| sequences[0].events.push((8, SPACE.id(3, 0))),
+    ),
+    (
+        "a reader is given an event that was rolled back",
+        |case| case.readers[0].events.push((8, SPACE.id(3, 0))),
         &["phantoms"],
-    );
-    check(
-        |_, _, sequences| sequences[0].checkpoints.push((4, SPACE.id(2, 1))),
+    ),
+    (
+        "a reader is given an event at another position",
+        |case| case.readers[0].events[4].0 = 8,
+        &["phantoms", "skipped"],
+    ),
+    (
+        "a reader of one category is given others",
+        |case| case.readers[0].category = Some("b".to_owned()),
+        &["phantoms"],
+    ),
+    (
+        "a reader of a stretch is given what lies outside",
+        |case| case.readers[0].range = Some((2, 6)),
+        &["phantoms"],
+    ),
+    (
+        "a checkpoint is at a position that no event has",
+        |case| case.readers[0].checkpoints.push((4, SPACE.id(2, 1))),
         &["checkpoints"],
-    );
-    check(
-        |_, _, sequences| sequences[0].checkpoints.push((4, SPACE.id(2, 1))),
+    ),
+    (
+        "a checkpoint names another event than the one at its position",
+        |case| case.readers[0].checkpoints.push((6, SPACE.id(2, 0))),
         &["checkpoints"],
-    );
-    check(
-        |_, _, sequences| sequences[0].finished = false,
+    ),
+    (
+        "a reader does not come to the end",
+        |case| case.readers[0].finished = false,
         &["unfinished"],
-    );
-    check(
-        |_, _, sequences| sequences[0].unexplained.push("oh".to_owned()),
+    ),
+    (
+        "a reader was told an error that nothing explains",
+        |case| case.readers[0].unexplained.push("oh".to_owned()),
         &["unexplained"],
-    );
-    // A reader of one category is given what is in it, and nothing else.
-    check(
-        |_, _, sequences| {
-            sequences[0].category = Some("b".to_owned());
-            sequences[0].events.drain(..3);
-        },
-        &[],
-    );
-    check(
-        |_, _, sequences| sequences[0].category = Some("b".to_owned()),
-        &["phantoms"],
-    );
-    // A reader of a stretch is given what is in it, and nothing else.
-    check(
-        |_, _, sequences| {
-            sequences[0].range = Some((3, 6));
-            sequences[0].events = sequences[0].events[2..4].to_vec();
-        },
-        &[],
-    );
-    check(
-        |_, _, sequences| sequences[0].range = Some((2, 6)),
-        &["phantoms"],
-    );
+    ),
+];
+
+/// The laws that are broken in the good case after this was done to it.
+fn broken((name, spoil, expected): &Fault) -> BTreeSet<String> {
+    let mut case = Case::good();
+    spoil(&mut case);
+    let history = History::parse(&case.ledger).unwrap();
+    let verdict = judge(&history, &case.stored, &case.readers);
+    let broken: BTreeSet<String> = verdict
+        .broken
+        .iter()
+        .map(|(law, _)| law.to_owned())
+        .collect();
+    let expected: BTreeSet<String> = expected.iter().map(|&law| law.to_owned()).collect();
+    assert_eq!(broken, expected, "{name}: {:?}", verdict.examples);
+    broken
+}
+
+#[test]
+fn what_is_fine_breaks_no_law() {
+    FINE.iter().for_each(|case| drop(broken(case)));
+}
+
+#[test]
+fn every_law_is_broken_by_some_fault() {
+    let mut caught: BTreeSet<String> = FAULTS.iter().flat_map(broken).collect();
+    // These two are counted while a phase runs, not read from its files.
+    for law in ["own-appends", "deadlocks"] {
+        assert!(caught.insert(law.to_owned()));
+    }
+    let laws = LAWS.iter().map(|(law, _)| (*law).to_owned());
+    assert_eq!(caught, laws.collect::<BTreeSet<String>>());
 }

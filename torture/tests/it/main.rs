@@ -1,4 +1,4 @@
-//! Slices of the campaigns, against the database that `DATABASE_URL` names. Nobody's sessions are killed but our own.
+//! Slices of the campaigns, against the database that `DATABASE_URL` names; what kills servers makes one of its own beside it.
 
 #![expect(
     clippy::print_stdout,
@@ -6,45 +6,88 @@
     reason = "a test panics when it fails, and says with which seed"
 )]
 
-use std::{env, fs, path::PathBuf};
+mod forgotten;
+mod tampering;
 
+use std::{env, fs, path::PathBuf, time::Instant};
+
+use anyhow::Result;
 use uno_torture::{
+    arena::{Arena, PostgresArena, SqliteArena},
     campaign::{Grounds, Plan, run_phase},
-    cancel, controls, duel,
+    cancel::{self, Driver},
+    controls, duel,
     figures::Figures,
+    server::SecondServer,
     session::Database,
 };
 
-/// At least 200,000 events through writers, readers and killed sessions: every law is kept.
+/// At least 200,000 events through 1, 8, 32 and 64 writers, readers, killed sessions and killed servers: every law is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slice_of_the_log_keeps_every_law() {
-    let (grounds, seed) = begin("log");
+    let (mut grounds, seed) = begin("log");
+    let second = SecondServer::start(&grounds.database, "log").await.unwrap();
+    grounds.server = Some(second.server().clone());
+    grounds.database = second.database().clone();
     let mut figures = Figures {
         seed,
         ..Figures::default()
     };
-    // The readers of a phase look on for as long as it takes, so few and long phases are less work than many.
     while figures.events() < 200_000 {
-        let plan = Plan::draw(seed, figures.phases, false);
+        let mut plan = Plan::draw(seed, figures.phases, true);
+        // All numbers of writers come up. With the server killed every other second (64) or one writer (1) events take long.
+        plan.events = match plan.writers {
+            1 => 5_000,
+            8 => 75_000,
+            32 => 95_000,
+            _ => 30_000,
+        };
+        // Each kind of reader looks on in every other phase.
+        plan.all_readers = false;
         println!("phase {}: {plan}", plan.number);
-        let writers = plan.writers;
+        let (writers, start) = (plan.writers, Instant::now());
         let verdict = run_phase(&grounds, plan)
             .await
             .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
-        figures.add(writers, 0.0, &verdict);
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{} events in {seconds:.1} s", verdict.facts.get("stored"));
+        figures.add(writers, seconds, &verdict);
     }
     println!("{figures}");
     assert!(figures.are_good(), "seed {seed}\n{figures}");
-    assert!(
-        figures.facts.get("sessions killed") > 0,
-        "seed {seed}: nothing was killed, so nothing was shown\n{figures}"
-    );
+    for what in [
+        "by  1 writers",
+        "by  8 writers",
+        "by 32 writers",
+        "by 64 writers",
+        "sessions killed",
+        "servers killed",
+        "rollbacks",
+        "savepoints",
+        "units of work",
+        "held two seconds before the append",
+        "held two seconds after the append",
+        "readers woken by a hint",
+        "readers woken by the clock",
+        "unknown",
+    ] {
+        let count = figures.facts.get(what);
+        assert!(
+            count > 0,
+            "seed {seed}: no {what}, so nothing was shown\n{figures}"
+        );
+    }
 }
 
 /// Each reader with a known fault is caught by the same judge, and the ones without are not.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_control_fails() {
-    let (grounds, seed) = begin("controls");
+    let (mut grounds, seed) = begin("controls");
+    let second = SecondServer::start(&grounds.database, "controls")
+        .await
+        .unwrap();
+    grounds.server = Some(second.server().clone());
+    grounds.database = second.database().clone();
     let controls = controls::run(&grounds, seed, 10_000)
         .await
         .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
@@ -52,33 +95,50 @@ async fn every_control_fails() {
         println!("{control}");
         assert!(control.is_as_it_must(), "seed {seed}: {control}");
     }
-    assert_eq!(controls.len(), 7, "seed {seed}");
+    assert_eq!(controls.len(), 8, "seed {seed}");
 }
 
 /// Dropped futures harm nothing; the driver's own, dropped in the same way, lose rows.
 #[tokio::test(flavor = "multi_thread")]
-async fn dropped_futures_harm_nothing() {
+async fn dropped_futures_harm_nothing_on_postgres() {
     let (grounds, seed) = begin("cancel");
-    let driver = cancel::control(&grounds, seed, 200)
-        .await
-        .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
-    println!("control: {driver:?}");
-    assert!(
-        driver.lost > 0,
-        "seed {seed}: the control did not fail: {driver:?}"
-    );
-    let report = cancel::run(&grounds, seed, 1000)
+    let driver = cancel::postgres_control(&grounds, seed, 200).await;
+    dropped_futures::<PostgresArena>(&grounds, seed, driver).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropped_futures_harm_nothing_on_sqlite() {
+    let (grounds, seed) = begin("cancel-sqlite");
+    let driver = cancel::sqlite_control(&grounds, seed, 200).await;
+    dropped_futures::<SqliteArena>(&grounds, seed, driver).await;
+}
+
+async fn dropped_futures<A: Arena>(grounds: &Grounds, seed: u64, driver: Result<Driver>) {
+    let driver = driver.unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+    println!("control: {driver}");
+    assert!(driver.fails(), "seed {seed}: {driver}");
+    let report = cancel::run::<A>(grounds, seed, 1000)
         .await
         .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
     println!("{report}");
     assert!(report.is_good(), "seed {seed}\n{report}");
+    assert!(report.dropped.sum() >= 1000, "seed {seed}\n{report}");
 }
 
 /// Of many who append to the same place one wins; who append to several streams do not wait in a circle.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_duel_has_one_winner() {
-    let (grounds, seed) = begin("duel");
-    let report = duel::run(&grounds, seed, 64, 60)
+async fn a_duel_has_one_winner_on_postgres() {
+    duel::<PostgresArena>("duel").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duel_has_one_winner_on_sqlite() {
+    duel::<SqliteArena>("duel-sqlite").await;
+}
+
+async fn duel<A: Arena>(name: &str) {
+    let (grounds, seed) = begin(name);
+    let report = duel::run::<A>(&grounds, seed, 64, 60)
         .await
         .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
     println!("{report}");

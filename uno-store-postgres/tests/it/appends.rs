@@ -7,9 +7,10 @@ use uno_core::{
     AppendError, CorrelationId, EventStore as _, ExpectedVersion, Metadata, Position, StreamAppend,
     Version,
 };
+use uno_store_postgres::PgStore;
 
 use crate::support::{
-    Fixture, append, assert_lawful, event, events, stream, whole_log, whole_stream,
+    Fixture, append, assert_lawful, event, events, stream, until, whole_log, whole_stream,
 };
 
 fn version(number: u64) -> Version {
@@ -77,7 +78,7 @@ async fn expected_versions_hold_and_conflicts_are_honest() {
     let fixture = Fixture::new().await;
     for store in [
         fixture.store(),
-        uno_store_postgres::PgStore::new(fixture.options().without_grouping()),
+        PgStore::new(fixture.options().without_grouping()),
     ] {
         let key = format!("{store:?}").len().to_string();
         let conflict = async |expected: ExpectedVersion, actual: u64| {
@@ -208,6 +209,48 @@ async fn the_same_events_again_give_the_first_receipt() {
     fixture.close().await;
 }
 
+/// The second attempt looks for the streams before the first has begun one of them, and then waits for the first.
+#[tokio::test]
+async fn the_same_events_again_while_the_first_attempt_is_under_way_give_its_receipt() {
+    let fixture = Fixture::new().await;
+    let store = fixture.store();
+    store
+        .append(vec![append("a", ExpectedVersion::NoStream, 1)])
+        .await
+        .unwrap();
+    let mut gate = fixture.connection().await;
+    fixture
+        .run(&mut gate, "SELECT pg_advisory_lock(@.draw_class(), 0)")
+        .await;
+    let request = vec![
+        append("a", ExpectedVersion::Exact(version(1)), 1),
+        append("b", ExpectedVersion::NoStream, 1),
+    ];
+    let attempt = |store: PgStore| {
+        let request = request.clone();
+        tokio::spawn(async move { store.append(request).await })
+    };
+    let first = attempt(PgStore::new(fixture.options().without_grouping()));
+    let count = async |text: &str| {
+        let mut connection = fixture.connection().await;
+        fixture.number(&mut connection, text).await
+    };
+    let draws = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = @.log_class()::oid \
+         AND mode = 'ShareLock' AND granted";
+    until(|| async { count(draws).await == 1 }).await;
+    let second = attempt(PgStore::new(fixture.options().without_grouping()));
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = '@' AND wait_event_type = 'Lock'";
+    until(|| async { count(waits).await == 1 }).await;
+    fixture
+        .run(&mut gate, "SELECT pg_advisory_unlock(@.draw_class(), 0)")
+        .await;
+
+    let receipt = first.await.unwrap().unwrap();
+    assert_eq!(second.await.unwrap().unwrap(), receipt);
+    assert_eq!(whole_log(&store).await.len(), 3);
+    fixture.close().await;
+}
+
 #[tokio::test]
 async fn a_duplicate_in_a_group_disturbs_nobody_else() {
     let fixture = Fixture::new().await;
@@ -291,7 +334,7 @@ async fn appends_to_several_streams_in_any_order_never_deadlock() {
     let stores = [
         fixture.store(),
         fixture.store(),
-        uno_store_postgres::PgStore::new(fixture.options().without_grouping()),
+        PgStore::new(fixture.options().without_grouping()),
     ];
     let mut tasks = JoinSet::new();
     for n in 0..300_usize {

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row as _, postgres::PgCopyIn};
 
 use super::{Past, Placed};
 use crate::{
-    campaign::batch::{Draft, NAME, payload},
+    campaign::batch::{Draft, NAME},
     ids::IdSpace,
     session::{Schema, sql},
 };
@@ -95,7 +95,7 @@ async fn insert(
 ) -> sqlx::Result<u64> {
     let ids: Vec<String> = (0..events.count).map(|index| events.id(index)).collect();
     let payloads: Vec<String> = (0..events.count)
-        .map(|index| payload(events.space, events.draft.batch, index))
+        .map(|index| events.space.payload(events.draft.batch, index))
         .collect();
     let query = sqlx::query(sql(schema, INSERT))
         .bind(events.stream)
@@ -128,7 +128,7 @@ async fn copy(
             lines,
             "{id}\t{}\t{version}\t1\tnow\t{NAME}\t{}",
             events.stream,
-            payload(events.space, events.draft.batch, index)
+            events.space.payload(events.draft.batch, index)
         );
     }
     let mut copy: PgCopyIn<&mut PgConnection> =

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, Row as _};
 
 use super::Placed;
 use crate::{
-    campaign::batch::{Draft, NAME, payload},
+    campaign::batch::{Draft, NAME},
     ids::IdSpace,
     session::{Schema, sql},
 };
@@ -49,7 +49,7 @@ pub(super) async fn append(
             entries.push(entry);
             places.push(place);
             ids.push(uuid::Uuid::from_u128(space.id(draft.batch, index)).to_string());
-            payloads.push(payload(space, draft.batch, index));
+            payloads.push(space.payload(draft.batch, index));
         }
     }
     let query = sqlx::query(sql(schema, COMMIT))
