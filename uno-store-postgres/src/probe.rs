@@ -75,6 +75,14 @@ impl Session {
         Ok(meta)
     }
 
+    /// The same outside a transaction. A pooler may give each statement's parts to another connection, unless they are in one.
+    pub(crate) async fn ready_alone(&mut self) -> Result<Meta, Fault> {
+        match self.meta() {
+            Some(meta) => Ok(meta),
+            None => self.together(|session| Box::pin(session.ready())).await,
+        }
+    }
+
     /// Makes sure that the server keeps what it acknowledges; says whether the schema is there.
     pub(crate) async fn check_server(&mut self) -> Result<bool, Fault> {
         let query = self.shared().sql(SERVER);

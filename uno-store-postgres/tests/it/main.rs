@@ -8,6 +8,7 @@
 mod appends;
 mod cancellation;
 mod hints;
+mod imports;
 mod locks;
 mod migrations;
 mod outcomes;
