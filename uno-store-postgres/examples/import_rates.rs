@@ -1,5 +1,5 @@
-//! Events a second into an empty store: by an import, by appends of fifty events from 32 callers, and by appends of one event
-//! from 128 callers, in the same run.
+//! Events a second into an empty store, in the same run: by an import; by one caller who appends as many events at a time as an
+//! import does; by 32 callers with fifty each; and by 128 callers with one each.
 //!
 //! `DATABASE_URL=… cargo run --release -p uno-store-postgres --example import_rates [events [rounds]]`
 
@@ -28,16 +28,24 @@ async fn main() -> Result<(), Failure> {
         .nth(1)
         .map_or(Ok(200_000), |events| events.parse())?;
     let rounds: usize = env::args().nth(2).map_or(Ok(3), |rounds| rounds.parse())?;
-    println!("{:>12} {:>14} {:>14}", "import", "50 x 32", "1 x 128");
+    println!(
+        "{:>12} {:>12} {:>12} {:>12}",
+        "import", "2048 x 1", "50 x 32", "1 x 128"
+    );
     for _ in 0..rounds {
         let store = fresh(&url).await?;
         let start = Instant::now();
         let source = stream::iter(0..events).map(|number| append("imported", number, 1));
         store.import(source).await?;
-        let imported = events as f64 / start.elapsed().as_secs_f64();
-        let fifty = appended(&fresh(&url).await?, events, 50, 32).await?;
-        let single = appended(&fresh(&url).await?, events / 2, 1, 128).await?;
-        println!("{imported:>10.0}/s {fifty:>12.0}/s {single:>12.0}/s");
+        print!("{:>10.0}/s", events as f64 / start.elapsed().as_secs_f64());
+        for (size, callers) in [(2048, 1), (50, 32), (1, 128)] {
+            let store = fresh(&url).await?;
+            print!(
+                " {:>10.0}/s",
+                appended(&store, events, size, callers).await?
+            );
+        }
+        println!();
     }
     Ok(())
 }
@@ -85,5 +93,6 @@ async fn appended(
     while let Some(done) = tasks.join_next().await {
         done??;
     }
-    Ok(events as f64 / start.elapsed().as_secs_f64())
+    let appended = events / size / callers * callers * size;
+    Ok(appended as f64 / start.elapsed().as_secs_f64())
 }

@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests too: one that panics has failed"
 )]
 
+mod ages;
 mod appends;
 mod cancellation;
 mod hints;
