@@ -7,6 +7,7 @@
 
 mod pgbouncer;
 mod pooled;
+mod restore;
 
 use std::sync::Arc;
 

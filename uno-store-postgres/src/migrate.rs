@@ -77,6 +77,7 @@ async fn is_newest(session: &mut Session) -> Result<bool, Fault> {
         return Ok(false);
     }
     verify(session, NEWEST).await?;
+    session.ready().await?;
     Ok(true)
 }
 
