@@ -5,6 +5,10 @@
     reason = "helpers of tests are tests too: one that panics has failed"
 )]
 
+mod pgbouncer;
+mod pooled;
+mod restore;
+
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
@@ -14,6 +18,7 @@ use uno_testkit::conformance::{BackendHarness, Harness, PersistentHarness};
 
 /// Opens stores in schemas of their own.
 struct PgHarness {
+    url: fn() -> String,
     options: fn(PgOptions) -> PgOptions,
 }
 
@@ -21,6 +26,12 @@ struct PgHarness {
 struct Schema {
     name: String,
     options: PgOptions,
+}
+
+impl Schema {
+    fn options_schema(&self) -> SchemaName {
+        SchemaName::new(self.name.as_str()).unwrap()
+    }
 }
 
 fn database_url() -> String {
@@ -34,7 +45,7 @@ impl Harness for PgHarness {
 
     async fn open(&self) -> Result<(Arc<PgStore>, Schema), BoxError> {
         let name = format!("c_{}", EventId::new().as_uuid().simple());
-        let options = PgOptions::from_url(&database_url())?.schema(SchemaName::new(name.as_str())?);
+        let options = PgOptions::from_url(&(self.url)())?.schema(SchemaName::new(name.as_str())?);
         let options = (self.options)(options);
         let store = PgStore::new(options.clone());
         store.migrate().await?;
@@ -110,10 +121,11 @@ async fn put(tx: &mut PgTx, key: &str, value: &str) -> Result<(), BoxError> {
 
 /// As it is used.
 mod plain {
-    use super::PgHarness;
+    use super::{PgHarness, database_url};
 
     uno_testkit::conformance!(
         PgHarness {
+            url: database_url,
             options: |options| options
         },
         persistent
@@ -122,29 +134,42 @@ mod plain {
 
 /// With so few connections that nothing may wait for another one while it holds its own.
 mod two_connections {
-    use super::PgHarness;
+    use super::{PgHarness, database_url};
 
     uno_testkit::conformance!(PgHarness {
+        url: database_url,
         options: |options| options.max_connections(2)
     });
 }
 
 mod one_connection {
-    use super::PgHarness;
+    use super::{PgHarness, database_url};
+
+    uno_testkit::conformance!(PgHarness {
+        url: database_url,
+        options: |options| options.max_connections(1)
+    });
+}
+
+/// Each commit by itself.
+mod one_each {
+    use super::{PgHarness, database_url};
 
     uno_testkit::conformance!(
         PgHarness {
-            options: |options| options.max_connections(1)
+            url: database_url,
+            options: |options| options.without_grouping()
         },
         log
     );
 }
 
-/// As behind a pooler in transaction mode, and each commit by itself.
-mod for_a_pooler {
-    use super::PgHarness;
+/// Behind a real pooler in transaction mode, which gives every transaction another connection to the server.
+mod behind_pgbouncer {
+    use super::{PgHarness, pgbouncer};
 
     uno_testkit::conformance!(PgHarness {
-        options: |options| options.for_transaction_pooler().without_grouping()
+        url: || pgbouncer::pooler_url().to_owned(),
+        options: |options| options.for_transaction_pooler()
     });
 }

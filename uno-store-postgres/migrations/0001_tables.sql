@@ -5,6 +5,9 @@
 -- among all the stores of a database.
 CREATE TABLE {schema}.meta (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    -- The schema's name at its migration, which the texts of the functions have in them. Another one now means that it was
+    -- renamed, and that they would look elsewhere.
+    home text NOT NULL DEFAULT '{name}',
     epoch uuid NOT NULL,
     log_class integer NOT NULL,
     queue_class integer NOT NULL,

@@ -23,9 +23,16 @@ RETURN (((bound & 4294967295) # 2147483648) - 2147483648)::integer;
 CREATE FUNCTION {schema}.enter_log() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     remembered text := current_setting('uno.log_{name}', true);
+    idle interval;
     bound bigint;
 BEGIN
     IF remembered IS NULL OR remembered = '' THEN
+        -- Readers wait for this transaction from now on. One that falls silent has lost its program, or its program the
+        -- thread: the server ends it. Whoever has a stricter limit keeps it.
+        idle := current_setting('idle_in_transaction_session_timeout')::interval;
+        IF idle > interval '10 seconds' OR idle = interval '0' THEN
+            remembered := set_config('idle_in_transaction_session_timeout', '10s', true);
+        END IF;
         bound := pg_sequence_last_value('{schema}.events_position');
         remembered := set_config('uno.log_{name}', bound::text, true);
     ELSE
@@ -39,7 +46,37 @@ BEGIN
 END
 $$;
 
--- The same for the numbers of queues.
+-- Draws positions, and the time of recording that goes with them: after enter_log(), in the same transaction.
+-- The exclusive lock makes the two one step, so that the time never falls from one position to the next, however many draw
+-- at once and whatever the clock does. It lasts for the draw only, not until the commit: it is taken in a subtransaction
+-- that is always rolled back, which lets go of the lock (on any error too), while what sequences and variables hold stays.
+-- It is tried, not waited for: a queue of waiters would pass it on at the pace of the scheduler.
+CREATE FUNCTION {schema}.draw(wanted bigint, OUT positions bigint[], OUT recorded timestamptz) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    tries integer := 0;
+    micros bigint;
+BEGIN
+    WHILE NOT pg_try_advisory_xact_lock({schema}.draw_class(), 0) LOOP
+        tries := tries + 1;
+        IF tries % 64 = 0 THEN
+            PERFORM pg_sleep(0.001);
+        END IF;
+    END LOOP;
+    IF wanted = 1 THEN
+        positions := ARRAY[nextval('{schema}.events_position')];
+    ELSE
+        SELECT array_agg(nextval('{schema}.events_position')) INTO positions FROM generate_series(1, wanted);
+    END IF;
+    micros := greatest(pg_sequence_last_value('{schema}.events_clock'),
+                       (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    micros := setval('{schema}.events_clock', micros);
+    RAISE EXCEPTION USING ERRCODE = 'UN000';
+EXCEPTION WHEN SQLSTATE 'UN000' THEN
+    recorded := timestamptz 'epoch' + micros * interval '1 microsecond';
+END
+$$;
+
+-- enter_log() for the numbers of queues.
 CREATE FUNCTION {schema}.enter_queue() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     remembered text := current_setting('uno.queue_{name}', true);

@@ -6,7 +6,7 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{sleep, timeout},
 };
-use uno_core::{AppendError, CommitError, Receipt};
+use uno_core::{AppendError, CommitError, Position, Receipt};
 
 use crate::{
     batch::{Batch, Manner, Outcome, Verdict},
@@ -65,6 +65,15 @@ pub(crate) fn note(pool: &Arc<Pool>, outcome: Option<&Outcome>) {
     }
     shared.changed();
     hints::send(pool);
+}
+
+/// The same for what an import has stored.
+pub(crate) fn note_position(pool: &Arc<Pool>, position: Option<Position>) {
+    if let Some(position) = position {
+        pool.shared().log_floor.raise(position.as_i64());
+        pool.shared().changed();
+        hints::send(pool);
+    }
 }
 
 /// Carries out one commit.
@@ -171,7 +180,7 @@ async fn begin(
         Ok(session) => session,
         Err(fault) => return Attempt::NotSent(fault),
     };
-    let meta = match session.ready().await {
+    let meta = match session.ready_alone().await {
         Ok(meta) => meta,
         Err(fault) => {
             if fault.keeps_connection() {

@@ -360,7 +360,7 @@ fn index(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn expected(version: ExpectedVersion) -> i64 {
+pub(crate) fn expected(version: ExpectedVersion) -> i64 {
     match version {
         ExpectedVersion::Any => -1,
         ExpectedVersion::StreamExists => -2,
@@ -370,7 +370,7 @@ fn expected(version: ExpectedVersion) -> i64 {
 }
 
 /// Free headers as JSON; NULL when there are none.
-fn headers(headers: &BTreeMap<String, String>) -> Option<String> {
+pub(crate) fn headers(headers: &BTreeMap<String, String>) -> Option<String> {
     (!headers.is_empty()).then(|| json(headers))
 }
 

@@ -218,7 +218,7 @@ impl Lane {
             .session(permit)
             .await
             .map_err(Failure::NotSent)?;
-        let meta = match session.ready().await {
+        let meta = match session.ready_alone().await {
             Ok(meta) => meta,
             Err(fault) => {
                 if fault.keeps_connection() {

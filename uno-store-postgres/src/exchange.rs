@@ -51,27 +51,9 @@ where
     F: for<'s> Fn(&'s mut Session) -> Exchange<'s, T> + Send + Sync + 'static,
 {
     let within = session.shared().options.answer_within();
-    timeout(within, in_order(session, exchange))
+    timeout(within, session.together(exchange))
         .await
         .unwrap_or_else(|_| Err(Fault::late()))
-}
-
-/// Runs the exchange, within a transaction if the connection may change between statements.
-async fn in_order<T, F>(session: &mut Session, exchange: &F) -> Result<T, Fault>
-where
-    F: for<'s> Fn(&'s mut Session) -> Exchange<'s, T> + Send + Sync + 'static,
-{
-    if session.shared().options.is_prepared() {
-        return exchange(session).await;
-    }
-    session.begin().await?;
-    match exchange(session).await {
-        Ok(value) => {
-            session.commit().await?;
-            Ok(value)
-        }
-        Err(fault) => Err(session.rollback_after(fault).await),
-    }
 }
 
 /// Gives the session back if it is still in order.
@@ -83,6 +65,24 @@ fn settle<T>(session: Session, result: Result<T, Fault>) -> Result<T, Fault> {
 }
 
 impl Session {
+    /// Runs an exchange, within a transaction if the connection may change between statements, or between the parts of one.
+    pub(crate) async fn together<T>(
+        &mut self,
+        exchange: impl for<'s> FnOnce(&'s mut Self) -> Exchange<'s, T>,
+    ) -> Result<T, Fault> {
+        if self.shared().options.is_prepared() {
+            return exchange(self).await;
+        }
+        self.begin().await?;
+        match exchange(self).await {
+            Ok(value) => {
+                self.commit().await?;
+                Ok(value)
+            }
+            Err(fault) => Err(self.rollback_after(fault).await),
+        }
+    }
+
     /// Begins a transaction in which every statement sees what is committed by then.
     pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
         sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
@@ -96,10 +96,27 @@ impl Session {
         Ok(())
     }
 
+    /// Behind a pooler: gives up the statements that the caller's own work has prepared, as the driver does unless told
+    /// otherwise. Their names would be taken for the next one who gets this connection to the server. Within the transaction.
+    pub(crate) async fn forget_statements(&mut self) -> Result<(), Fault> {
+        if !self.shared().options.is_prepared() {
+            sqlx::raw_sql("DEALLOCATE ALL")
+                .execute(self.connection())
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Rolls back. When that fails the connection is not kept, which rolls back as well.
     pub(crate) async fn rollback(&mut self) {
         let within = self.shared().options.answer_within();
-        let rollback = sqlx::raw_sql("ROLLBACK").execute(self.connection());
+        let text = if self.shared().options.is_prepared() {
+            "ROLLBACK"
+        } else {
+            // One message, so that it is the connection of the transaction: see `forget_statements`.
+            "ROLLBACK; DEALLOCATE ALL"
+        };
+        let rollback = sqlx::raw_sql(text).execute(self.connection());
         if !matches!(timeout(within, rollback).await, Ok(Ok(_))) {
             self.set_broken();
         }

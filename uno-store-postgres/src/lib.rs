@@ -24,7 +24,7 @@
 //!
 //! # What it does not do
 //!
-//! It reads no standby, imports nothing by `COPY`, and brings no TLS: for that, depend on `sqlx` with one of its `tls-…` features.
+//! It reads no standby, and brings no TLS: for that, depend on `sqlx` with one of its `tls-…` features.
 
 mod alone;
 mod batch;
@@ -51,6 +51,6 @@ mod working;
 pub use crate::{
     options::{PgOptions, PgOptionsError},
     schema_name::{SchemaName, SchemaNameError},
-    store::{Appending, LogStatus, PgStore},
+    store::{Appending, ImportError, ImportFailure, Imported, LogStatus, PgStore},
     tx::PgTx,
 };

@@ -6,7 +6,7 @@ use uno_core::StoreError;
 use crate::{fault::Fault, pool::Session};
 
 /// All there ever were, in order. Append-only: a released migration is never changed.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 1,
         name: "tables",
@@ -21,6 +21,11 @@ const MIGRATIONS: [Migration; 3] = [
         version: 3,
         name: "commit",
         text: include_str!("../migrations/0003_commit.sql"),
+    },
+    Migration {
+        version: 4,
+        name: "import",
+        text: include_str!("../migrations/0004_import.sql"),
     },
 ];
 
@@ -54,14 +59,26 @@ const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS {schema}.migrations (\
 /// Brings the schema to the newest version, in one transaction.
 pub(crate) async fn migrate(session: &mut Session) -> Result<(), Fault> {
     // Most starts find nothing to do. They take no lock, and need no right to create anything.
-    if session.check_server().await? && highest(session).await? == NEWEST {
-        return verify(session, NEWEST).await;
+    if session
+        .together(|session| Box::pin(is_newest(session)))
+        .await?
+    {
+        return Ok(());
     }
     session.begin().await?;
     match locked(session).await {
         Ok(()) => session.commit().await,
         Err(fault) => Err(session.rollback_after(fault).await),
     }
+}
+
+async fn is_newest(session: &mut Session) -> Result<bool, Fault> {
+    if !session.check_server().await? || highest(session).await? != NEWEST {
+        return Ok(false);
+    }
+    verify(session, NEWEST).await?;
+    session.ready().await?;
+    Ok(true)
 }
 
 async fn locked(session: &mut Session) -> Result<(), Fault> {

@@ -114,8 +114,10 @@ impl PgOptions {
         self
     }
 
-    /// For poolers in transaction mode, such as PgBouncer: prepares no named statements, sets nothing on the session, hears no
+    /// For poolers in transaction mode, such as PgBouncer: keeps no prepared statements, sets nothing on the session, hears no
     /// hints, and puts every exchange in a transaction. Slower, since each exchange takes more round trips.
+    ///
+    /// Without it a store behind such a pooler fails as soon as connections change hands.
     #[must_use]
     pub fn for_transaction_pooler(mut self) -> Self {
         self.prepared = false;

@@ -23,10 +23,10 @@ const SERVER: &str = "SELECT current_setting('synchronous_commit'), current_sett
 /// The sequence is compared with the log in one statement: whatever this statement sees of the log was drawn before.
 const STORE: &str = "SELECT (SELECT max(version) FROM {schema}.migrations), m.epoch, \
      p.last_value >= coalesce((SELECT max(e.position) FROM {schema}.events e), 0) AND p.is_called, \
-     bool_and(s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle) \
+     bool_and(s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle), m.home = '{name}' \
      FROM {schema}.meta m, {schema}.events_position p, pg_catalog.pg_sequence s \
      WHERE s.seqrelid IN ('{schema}.events_position'::regclass, '{schema}.queue_number'::regclass) \
-     GROUP BY m.epoch, p.last_value, p.is_called";
+     GROUP BY m.home, m.epoch, p.last_value, p.is_called";
 
 impl Session {
     /// Makes sure that the store is durable, migrated, and not newer than this program. Asked once for each connection.
@@ -68,11 +68,24 @@ impl Session {
                 "a sequence was altered: it must have CACHE 1, INCREMENT 1 and NO CYCLE",
             ));
         }
+        if !row.try_get::<bool, _>(4)? {
+            return Err(Fault::corrupt(
+                "the schema was renamed, and its functions still look for the old one: give it its name back",
+            ));
+        }
         let meta = Meta {
             epoch: StoreEpoch::from_uuid(row.try_get::<PgUuid, _>(1)?.0),
         };
         self.set_meta(meta);
         Ok(meta)
+    }
+
+    /// The same outside a transaction. A pooler may give each statement's parts to another connection, unless they are in one.
+    pub(crate) async fn ready_alone(&mut self) -> Result<Meta, Fault> {
+        match self.meta() {
+            Some(meta) => Ok(meta),
+            None => self.together(|session| Box::pin(session.ready())).await,
+        }
     }
 
     /// Makes sure that the server keeps what it acknowledges; says whether the schema is there.

@@ -4,6 +4,7 @@ mod checkpoints;
 mod commits;
 mod documents;
 mod events;
+mod import;
 mod processes;
 mod status;
 
@@ -11,7 +12,10 @@ use std::{fmt, sync::Arc};
 
 use uno_core::StoreError;
 
-pub use self::status::{Appending, LogStatus};
+pub use self::{
+    import::{ImportError, ImportFailure, Imported},
+    status::{Appending, LogStatus},
+};
 use crate::{PgOptions, PgOptionsError, committer::Committer, pool::Pool, shared::Shared};
 
 /// A store in a schema of a Postgres database: implements every port of [`uno_core`].

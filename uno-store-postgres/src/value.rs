@@ -57,6 +57,13 @@ impl Type<Postgres> for PgTime {
     }
 }
 
+impl PgTime {
+    /// As Postgres counts. Older than it knows is as good as the oldest: only bounds of queries come that far.
+    pub(crate) fn micros(self) -> i64 {
+        self.0.timestamp_micros().saturating_sub(EPOCH).max(OLDEST)
+    }
+}
+
 impl PgHasArrayType for PgTime {
     fn array_type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(Oid(1185))
@@ -65,9 +72,7 @@ impl PgHasArrayType for PgTime {
 
 impl Encode<'_, Postgres> for PgTime {
     fn encode_by_ref(&self, buf: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // Older than Postgres knows is as good as the oldest: only bounds of queries come that far.
-        let micros = self.0.timestamp_micros().saturating_sub(EPOCH).max(OLDEST);
-        buf.extend_from_slice(&micros.to_be_bytes());
+        buf.extend_from_slice(&self.micros().to_be_bytes());
         Ok(IsNull::No)
     }
 }

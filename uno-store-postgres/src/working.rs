@@ -48,6 +48,13 @@ pub(crate) async fn carry_out(
 ) -> Result<Receipt, CommitError> {
     let (session, meta) = open(&pool, &shared).await?;
     let mut session = run(session, work, gone).await?;
+    let clean = timeout(shared.options.answer_within(), session.forget_statements());
+    if let Err(fault) = clean.await.unwrap_or_else(|_| Err(Fault::late())) {
+        let error = failed(&mut session, fault, &shared);
+        session.rollback().await;
+        session.give_back();
+        return Err(error);
+    }
     let appended = if commit.is_empty() {
         nothing_to_append(&mut session, meta, &shared).await
     } else {
@@ -93,7 +100,7 @@ async fn open(pool: &Arc<Pool>, shared: &Shared) -> Result<(Session, Meta), Comm
         let permit = pool.permit().await?;
         let mut session = pool.session(permit).await.map_err(store)?;
         let begin = async {
-            let meta = session.ready().await?;
+            let meta = session.ready_alone().await?;
             session.begin().await?;
             Ok(meta)
         };
@@ -152,7 +159,7 @@ async fn run(
 }
 
 /// Ends a session on the server, whatever it is doing there, then closes it.
-async fn terminate(session: Session) {
+pub(crate) async fn terminate(session: Session) {
     let shared = Arc::clone(session.shared());
     if let Some(process) = session.server_process() {
         let query = shared.sql(TERMINATE);
@@ -340,13 +347,15 @@ async fn status(
     let in_progress = |status: &Option<String>| status.as_deref() == Some("in progress");
     let ask = || async {
         let mut session = another(pool).await?;
-        let query = shared.sql(STATUS);
-        let row = query
-            .query(false)
-            .bind(transaction)
-            .fetch_one(session.connection())
+        let (query, transaction) = (shared.sql(STATUS), transaction.to_owned());
+        let status: Option<String> = session
+            .together(|session| {
+                Box::pin(async move {
+                    let query = query.query(false).bind(transaction);
+                    Ok(query.fetch_one(session.connection()).await?.try_get(0)?)
+                })
+            })
             .await?;
-        let status: Option<String> = row.try_get(0)?;
         session.give_back();
         Ok(status)
     };
@@ -363,12 +372,14 @@ async fn is_stored(
     let ask = || async {
         let mut session = another(pool).await?;
         let query = shared.sql(STORED);
-        let row = query
-            .query(false)
-            .bind(PgUuid(*event.as_uuid()))
-            .fetch_one(session.connection())
+        let stored: bool = session
+            .together(|session| {
+                Box::pin(async move {
+                    let query = query.query(false).bind(PgUuid(*event.as_uuid()));
+                    Ok(query.fetch_one(session.connection()).await?.try_get(0)?)
+                })
+            })
             .await?;
-        let stored: bool = row.try_get(0)?;
         session.give_back();
         Ok(stored)
     };

@@ -8,6 +8,7 @@ mod binaries;
 mod cluster;
 mod guard;
 mod install;
+mod pooler;
 
 use anyhow::{Result, bail};
 
@@ -15,6 +16,7 @@ use binaries::Binaries;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use guard::{GUARD_COMMAND, guard};
+pub(crate) use pooler::require_pooler;
 
 /// The server's programs: those installed, else those that Debian's package brings.
 fn find_or_install() -> Result<Binaries> {
@@ -22,7 +24,7 @@ fn find_or_install() -> Result<Binaries> {
         return Ok(found);
     }
     if install::possible() {
-        install::run()?;
+        install::run("postgresql")?;
         if let Some(found) = Binaries::find() {
             return Ok(found);
         }

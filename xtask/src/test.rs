@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cargo::has_subcommand;
-use crate::postgres::Cluster;
+use crate::postgres::{Cluster, require_pooler};
 use crate::process::Ending;
 use crate::signals::Signals;
 use counts::Counts;
@@ -18,6 +18,7 @@ use runner::Runner;
 /// Runs the tests with what this machine has; `args` go to the runner.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let signals = Signals::catch()?;
+    require_pooler()?;
     let mut cluster = if given_database() {
         None
     } else {

@@ -5,9 +5,11 @@
     reason = "helpers of tests are tests too: one that panics has failed"
 )]
 
+mod ages;
 mod appends;
 mod cancellation;
 mod hints;
+mod imports;
 mod locks;
 mod migrations;
 mod outcomes;

@@ -22,7 +22,7 @@ async fn many_processes_may_migrate_at_once() {
         fixture
             .number(&mut connection, "SELECT count(*) FROM @.migrations")
             .await,
-        3
+        4
     );
     assert_eq!(
         fixture
@@ -129,7 +129,7 @@ async fn a_newer_schema_is_refused() {
                 error,
                 StoreError::NewerSchema {
                     found: 99,
-                    known: 3,
+                    known: 4,
                     ..
                 }
             ),
@@ -140,7 +140,7 @@ async fn a_newer_schema_is_refused() {
 
 #[tokio::test]
 async fn an_older_schema_asks_to_be_migrated() {
-    let (read, _) = after("DELETE FROM @.migrations WHERE version = 3").await;
+    let (read, _) = after("DELETE FROM @.migrations WHERE version = 4").await;
     assert!(matches!(read, StoreError::NotMigrated { .. }), "{read}");
 }
 

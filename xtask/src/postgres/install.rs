@@ -1,4 +1,4 @@
-//! Installs Debian's server package where that is allowed.
+//! Installs packages of Debian's where that is allowed.
 
 use std::env;
 use std::fs;
@@ -20,16 +20,16 @@ pub(super) fn possible() -> bool {
     we_are_root() && env::split_paths(&path).any(|folder| folder.join("apt-get").is_file())
 }
 
-/// Installs the package and leaves its service stopped: our cluster is another one.
-pub(super) fn run() -> Result<()> {
-    eprintln!("no PostgreSQL server found: installing Debian's package postgresql");
+/// Installs a package and leaves its service stopped: what the tests need, they start themselves.
+pub(super) fn run(package: &str) -> Result<()> {
+    eprintln!("{package} is missing: installing Debian's package of that name");
     let _policy = NoServices::declare()?;
     // A repository of somebody else's may be down while the lists at hand are good enough; apt-get says which.
     let updated = apt_get(&["update"])?;
-    let installed = apt_get(&["install", "-y", "--no-install-recommends", "postgresql"])?;
+    let installed = apt_get(&["install", "-y", "--no-install-recommends", package])?;
     if !installed {
         bail!(
-            "no PostgreSQL server found, and apt-get could not install one{}: install postgresql, or set DATABASE_URL",
+            "{package} is missing, and apt-get could not install it{}: install it by hand",
             if updated {
                 ""
             } else {

@@ -4,5 +4,6 @@
 
 mod errors;
 mod kill;
+mod postgres;
 mod reports;
 mod run;
