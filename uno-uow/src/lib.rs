@@ -52,17 +52,25 @@
 
 mod command_error;
 mod load;
+mod repository;
 mod retry;
+mod retry_budget;
 mod runner;
+mod savepoint;
 mod slot;
+mod state_repository;
 pub mod telemetry;
 mod unit_of_work;
 
 pub use crate::{
     command_error::{CommandError, DomainError},
     load::LoadError,
+    repository::Repository,
     retry::RetryPolicy,
+    retry_budget::RetryBudget,
     runner::{RunError, Runner},
-    slot::Tracked,
+    savepoint::{Savepoint, SavepointError},
+    slot::{Tracked, TrackedState},
+    state_repository::StateRepository,
     unit_of_work::{StagingError, UnitOfWork},
 };
