@@ -13,12 +13,21 @@ use uno_store_postgres::{PgOptions, PgStore, PgTx, SchemaName};
 use uno_testkit::conformance::{BackendHarness, Harness, PersistentHarness};
 
 /// Opens stores in schemas of their own.
-struct PgHarness {
+pub(crate) struct PgHarness {
     options: fn(PgOptions) -> PgOptions,
 }
 
+impl PgHarness {
+    /// As it is used.
+    pub(crate) fn plain() -> Self {
+        Self {
+            options: |options| options,
+        }
+    }
+}
+
 /// The schema of a store; its table of rows is named `rows`.
-struct Schema {
+pub(crate) struct Schema {
     name: String,
     options: PgOptions,
 }

@@ -294,7 +294,10 @@ impl Broken {
                     DocumentWrite::remove(collection, key).expecting(expected)
                 }
                 Fault::RewritesKeptDocuments if keeps && expected > 0 => {
-                    let found = self.inner.load_documents(&collection, &[key.clone()]).await;
+                    let found = self
+                        .inner
+                        .load_documents(&collection, std::slice::from_ref(&key))
+                        .await;
                     let body = found
                         .ok()
                         .and_then(|found| Some(found.first()?.body().clone()));

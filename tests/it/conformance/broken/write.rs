@@ -274,7 +274,7 @@ impl Broken {
             let (collection, key) = (write.collection().to_owned(), write.key().to_owned());
             let found = self
                 .inner
-                .load_documents(&collection, &[key.clone()])
+                .load_documents(&collection, std::slice::from_ref(&key))
                 .await?;
             let actual = found.first().map_or(0, |document| document.revision());
             if write
