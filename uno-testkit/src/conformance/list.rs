@@ -1,4 +1,6 @@
 //! The list of cases, once, and the macros that go through it.
+//!
+//! Long because it is a list.
 
 /// Makes a test of every case of the suite, for one store. See [`conformance`](mod@crate::conformance).
 ///
