@@ -62,3 +62,34 @@ suite!(
     memory,
     crate::conformance::memory::MemoryHarness { gaps: Some(7) }
 );
+
+/// What read models and rows of one's own promise, on the stores that are databases too.
+macro_rules! read_models {
+    ($name:ident, $harness:expr) => {
+        mod $name {
+            crate::support::on_store!($harness; super::documents:
+                documents_follow_the_log
+                a_document_that_can_not_be_read_stops_at_its_event
+                a_document_that_can_not_be_stored_names_its_event
+                a_panic_stops_at_its_event
+                a_key_named_twice_counts_once
+                documents_are_read_back_typed);
+            crate::support::on_store!($harness; super::rows:
+                rows_and_checkpoint_commit_together
+                a_failing_event_is_named_and_commits_nothing
+                an_event_that_can_not_be_decoded_commits_nothing);
+            crate::support::on_store!($harness; super::crashes:
+                documents_take_every_event_once_whatever_the_store_says
+                two_projectors_take_every_event_once);
+        }
+    };
+}
+
+read_models!(
+    sqlite,
+    crate::sqlite::SqliteHarness {
+        gaps: Some(7),
+        readers: 2
+    }
+);
+read_models!(postgres, crate::postgres::PgHarness::plain());

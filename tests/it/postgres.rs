@@ -17,13 +17,23 @@ use uno_store_postgres::{PgOptions, PgStore, PgTx, SchemaName};
 use uno_testkit::conformance::{BackendHarness, Harness, PersistentHarness};
 
 /// Opens stores in schemas of their own.
-struct PgHarness {
+pub(crate) struct PgHarness {
     url: fn() -> String,
     options: fn(PgOptions) -> PgOptions,
 }
 
+impl PgHarness {
+    /// As it is used.
+    pub(crate) fn plain() -> Self {
+        Self {
+            url: database_url,
+            options: |options| options,
+        }
+    }
+}
+
 /// The schema of a store; its table of rows is named `rows`.
-struct Schema {
+pub(crate) struct Schema {
     name: String,
     options: PgOptions,
 }
@@ -121,15 +131,9 @@ async fn put(tx: &mut PgTx, key: &str, value: &str) -> Result<(), BoxError> {
 
 /// As it is used.
 mod plain {
-    use super::{PgHarness, database_url};
+    use super::PgHarness;
 
-    uno_testkit::conformance!(
-        PgHarness {
-            url: database_url,
-            options: |options| options
-        },
-        persistent
-    );
+    uno_testkit::conformance!(PgHarness::plain(), persistent);
 }
 
 /// With so few connections that nothing may wait for another one while it holds its own.

@@ -9,9 +9,9 @@ use uno_store_sqlite::{SqliteStore, SqliteTx};
 use uno_testkit::conformance::{BackendHarness, Harness, PersistentHarness};
 
 /// Opens stores in files of their own, with or without holes between positions.
-struct SqliteHarness {
-    gaps: Option<u64>,
-    readers: usize,
+pub(crate) struct SqliteHarness {
+    pub(crate) gaps: Option<u64>,
+    pub(crate) readers: usize,
 }
 
 impl SqliteHarness {

@@ -7,9 +7,16 @@
 
 mod aggregates;
 mod attempts;
+mod budget;
+mod customer;
 mod limits;
+mod metadata;
+mod repositories;
+mod savepoints;
 mod snapshots;
+mod states;
 mod together;
+mod waiting;
 
 /// The cases on one store.
 macro_rules! suite {
@@ -53,6 +60,33 @@ macro_rules! suite {
                 a_snapshot_saves_folding
                 a_doubtful_snapshot_is_not_believed
                 after_a_doubtful_snapshot_a_new_one_is_made);
+            crate::support::on_store!($harness; super::repositories:
+                aggregates_are_found_by_type
+                states_are_found_by_type
+                what_can_not_be_lent_is_told_why);
+            crate::support::on_store!($harness; super::states:
+                a_state_commits_with_the_events_of_others
+                whoever_was_slower_commits_nothing
+                a_conflict_on_a_state_is_decided_again
+                contenders_for_a_state_lose_nothing
+                a_state_that_exists_can_not_be_created
+                what_was_not_changed_is_not_written
+                a_state_that_was_only_read_can_be_held_still
+                a_state_is_removed
+                a_state_that_can_not_be_stored_is_refused);
+            crate::support::on_store!($harness; super::savepoints:
+                everything_since_is_taken_back
+                savepoints_end_with_those_before_them
+                a_guard_keeps_a_unit_of_work_from_going_back
+                events_that_were_taken_out_can_not_be_taken_back
+                an_aggregate_is_as_it_was_loaded
+                a_store_that_is_away_takes_nothing_back
+                any_way_there_and_back);
+            crate::support::on_store!($harness; super::metadata:
+                metadata_goes_from_a_command_to_the_last_event
+                a_command_in_a_queue_names_its_cause);
+            crate::support::on_store!($harness; super::waiting:
+                a_closure_that_sleeps_delays_nobody);
         }
     };
 }
@@ -61,3 +95,17 @@ suite!(
     memory,
     crate::conformance::memory::MemoryHarness { gaps: Some(7) }
 );
+suite!(
+    sqlite,
+    crate::sqlite::SqliteHarness {
+        gaps: Some(7),
+        readers: 2
+    }
+);
+suite!(postgres, crate::postgres::PgHarness::plain());
+
+/// What needs a store with many writers.
+mod many_writers {
+    crate::support::on_store!(crate::postgres::PgHarness::plain(); super::waiting:
+        work_that_sleeps_delays_nobody);
+}

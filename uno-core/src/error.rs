@@ -150,6 +150,14 @@ pub enum Stale {
         /// Its instance.
         key: String,
     },
+    /// Somebody else has changed the document.
+    #[error("document {key} of collection {collection} was changed by somebody else")]
+    Document {
+        /// The collection.
+        collection: String,
+        /// Its document.
+        key: String,
+    },
     /// Another process has acknowledged the message.
     #[error("message {id} of queue {queue} was acknowledged by somebody else")]
     Message {
@@ -167,7 +175,7 @@ pub enum CommitError {
     /// The events could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// A checkpoint, process or message was not as expected.
+    /// A checkpoint, process, document or message was not as expected.
     #[error(transparent)]
     Stale(Stale),
     /// The caller's own work in the transaction failed.
@@ -179,7 +187,12 @@ impl CommitError {
     /// Whether somebody else was faster: load again and decide again.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Append(error) if error.is_conflict())
+        match self {
+            Self::Append(error) => error.is_conflict(),
+            // The others are moved by one process at a time: it has lost its place, and not just a race.
+            Self::Stale(stale) => matches!(stale, Stale::Document { .. }),
+            Self::Work(_) => false,
+        }
     }
 
     /// Whether the same call may succeed later.

@@ -10,7 +10,8 @@ use crate::{CorrelationId, EventId, RecordedEvent};
 /// Who and what an event or a command goes back to.
 ///
 /// The framework hands metadata on by itself: the events of a command carry the command's, and a
-/// command that is sent because of an event carries that event's ([`Metadata::caused_by`]).
+/// command that is sent because of an event carries that event's ([`Metadata::caused_by`]). All of it stays the same
+/// on the way, but for the causation id, which is the id of the direct cause.
 ///
 /// Stored format: version with care (messages keep it as JSON).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +77,8 @@ impl Metadata {
         self
     }
 
-    /// The same, within a distributed trace.
+    /// The same, within a distributed trace. It is handed on as it is: only a tracing layer knows when another span begins, and
+    /// sets it anew.
     #[must_use]
     pub fn with_traceparent(mut self, traceparent: TraceParent) -> Self {
         self.traceparent = Some(traceparent);

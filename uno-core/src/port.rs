@@ -16,7 +16,7 @@ pub use self::{
         Checkpoint, CheckpointStore, CheckpointWrite, SubscriptionName, SubscriptionNameError,
     },
     commit::{Commit, Receipt, StreamAppend, StreamAppended, Work},
-    document::{Document, DocumentStore, DocumentWrite},
+    document::{Document, DocumentChange, DocumentStore, DocumentWrite},
     event_store::{EventStore, EventStoreExt, Head, LogPager, ReadEventsError, StoreChange},
     process::{
         Acknowledgement, NewMessage, ProcessRecord, ProcessStatus, ProcessStore, ProcessWrite,

@@ -261,6 +261,26 @@ impl<A: Aggregate> AggregateRoot<A> {
         mem::take(&mut self.uncommitted)
     }
 
+    /// Takes back everything that was recorded after the first `keep` events. `stored` is the same aggregate as it is
+    /// stored, since a state can't be folded backwards.
+    ///
+    /// # Errors
+    /// When `stored` is not what this aggregate was before its first uncommitted event; it is then as it was.
+    pub fn take_back(&mut self, stored: Self, keep: usize) -> Result<(), VersionMismatch> {
+        let same = stored.stream == self.stream && stored.uncommitted.is_empty();
+        if !same || stored.committed != self.committed {
+            return Err(VersionMismatch {
+                expected: self.committed,
+                actual: stored.version(),
+            });
+        }
+        let mut events = mem::take(&mut self.uncommitted);
+        events.truncate(keep);
+        *self = stored;
+        self.record_all(events);
+        Ok(())
+    }
+
     /// Takes everything that was recorded as stored. The state stays as it is.
     pub fn clear_uncommitted(&mut self) {
         self.committed = self.version();

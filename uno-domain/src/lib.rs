@@ -34,6 +34,7 @@
 //! * An [`Aggregate`] is a state with **one** way to change: `apply` takes an event in, a new one and an old one alike.
 //! * A decision is a method of the state that returns events, or refuses. It changes nothing; the
 //!   [`AggregateRoot`] records what it returns.
+//! * What has no history worth keeping is [`StateStored`]: kept as the state it is in.
 //! * Those who prefer commands and functions write a [`Decider`], and can run it as an aggregate.
 //! * [`Entity`], [`value_object!`], [`typed_id!`] and [`Specification`] are for the rest of the model.
 //!
@@ -50,6 +51,7 @@ mod ensure;
 mod entity;
 mod snapshots;
 mod specification;
+mod state_stored;
 mod typed_id;
 mod value_object;
 
@@ -61,6 +63,7 @@ pub use crate::{
     entity::{ById, Entity},
     snapshots::Snapshots,
     specification::{All, And, Any, Not, Or, Specification, all, any},
+    state_stored::StateStored,
     typed_id::InvalidId,
     value_object::ValueObject,
 };

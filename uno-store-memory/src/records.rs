@@ -6,8 +6,8 @@ use std::{
 };
 
 use uno_core::{
-    Checkpoint, CheckpointWrite, Document, DocumentWrite, Payload, Position, ProcessRecord,
-    ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId, SubscriptionName,
+    Checkpoint, CheckpointWrite, Document, DocumentChange, DocumentWrite, Payload, Position,
+    ProcessRecord, ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId, SubscriptionName,
 };
 
 /// Values by key, by the collection they are in.
@@ -15,7 +15,9 @@ type Shelves<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 #[derive(Default)]
 pub(crate) struct Records {
-    documents: Shelves<Payload>,
+    documents: Shelves<(u64, Payload)>,
+    /// The last revision that was given to a document, whichever. Never used again, also when the document is gone.
+    last_revision: u64,
     processes: Shelves<ProcessRecord>,
     rows: Shelves<String>,
     checkpoints: BTreeMap<SubscriptionName, Checkpoint>,
@@ -56,6 +58,25 @@ impl Records {
         Ok(())
     }
 
+    /// Whether every document has the revision that these writes expect.
+    pub(crate) fn check_documents(&self, writes: &[DocumentWrite]) -> Result<(), Stale> {
+        for write in writes {
+            let (collection, key) = (write.collection(), write.key());
+            let actual =
+                || get(&self.documents, collection, key).map_or(0, |(revision, _)| *revision);
+            if write
+                .expected_revision()
+                .is_some_and(|expected| expected != actual())
+            {
+                return Err(Stale::Document {
+                    collection: collection.to_owned(),
+                    key: key.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn move_checkpoint(&mut self, write: &CheckpointWrite) {
         self.checkpoints
             .insert(write.subscription().clone(), write.checkpoint());
@@ -78,11 +99,19 @@ impl Records {
     }
 
     pub(crate) fn write_document(&mut self, write: &DocumentWrite) {
+        let document = match write.change() {
+            DocumentChange::Put(body) => {
+                self.last_revision += 1;
+                Some((self.last_revision, body.clone()))
+            }
+            DocumentChange::Remove => None,
+            DocumentChange::Keep => return,
+        };
         put(
             &mut self.documents,
             write.collection(),
             write.key(),
-            write.body().cloned(),
+            document,
         );
     }
 
@@ -123,7 +152,7 @@ impl Records {
 
     pub(crate) fn document(&self, collection: &str, key: &str) -> Option<Document> {
         get(&self.documents, collection, key)
-            .map(|body| Document::new(key.to_owned(), body.clone()))
+            .map(|(revision, body)| Document::new(key.to_owned(), *revision, body.clone()))
     }
 
     pub(crate) fn scan_documents(
@@ -133,7 +162,7 @@ impl Records {
         limit: usize,
     ) -> Vec<Document> {
         from(&self.documents, collection, after)
-            .map(|(key, body)| Document::new(key.clone(), body.clone()))
+            .map(|(key, (revision, body))| Document::new(key.clone(), *revision, body.clone()))
             .take(limit)
             .collect()
     }

@@ -91,6 +91,9 @@ impl State {
         self.records
             .check_processes(&commit.processes)
             .map_err(CommitError::Stale)?;
+        self.records
+            .check_documents(&commit.documents)
+            .map_err(CommitError::Stale)?;
         self.queues
             .check_acknowledgements(&commit.acknowledgements)
             .map_err(CommitError::Stale)?;

@@ -96,15 +96,17 @@ impl MemoryTx {
         self.rows.insert((table.into(), key.into()), None);
     }
 
-    /// A document, if it exists.
+    /// A document, if it exists. What this transaction has put shows the revision that is stored: 0 if it is new.
     #[must_use]
     pub fn document(&self, collection: &str, key: &str) -> Option<Document> {
+        let stored = self.store.document(collection, key);
         let here = |write: &&DocumentWrite| write.collection() == collection && write.key() == key;
         match self.documents.iter().rev().find(here) {
-            Some(write) => write
-                .body()
-                .map(|body| Document::new(key.to_owned(), body.clone())),
-            None => self.store.document(collection, key),
+            Some(write) => write.body().map(|body| {
+                let revision = stored.as_ref().map_or(0, Document::revision);
+                Document::new(key.to_owned(), revision, body.clone())
+            }),
+            None => stored,
         }
     }
 

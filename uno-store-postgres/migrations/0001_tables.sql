@@ -95,9 +95,12 @@ CREATE TABLE {schema}.checkpoints (
 CREATE TABLE {schema}.documents (
     collection text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
+    -- Another one after each put, and never one that the document had before, also if it was removed in between.
+    revision bigint NOT NULL,
     body json NOT NULL,
     PRIMARY KEY (collection, key)
 );
+CREATE SEQUENCE {schema}.document_revision AS bigint INCREMENT BY 1 NO CYCLE;
 
 CREATE TABLE {schema}.processes (
     process text COLLATE "C" NOT NULL,

@@ -10,7 +10,7 @@
 --
 -- Answer, for each caller: status 0 done, 1 conflict, 2 stale checkpoint, 3 stale process, 4 stale message, 5 message
 -- id in use, 6 event id in use, 7 done before (the same events are stored in this place), 8 a stream is locked by
--- somebody else and `patient` is false; and in `detail` the index of the row at fault.
+-- somebody else and `patient` is false, 20 stale document; and in `detail` the index of the row at fault.
 -- For each entry: `base`, the version that the stream had before it. For each event: its position. `queued` is the last
 -- number that a message got, `transaction` the transaction's id.
 -- A caller with any other status than 0 has changed nothing.
@@ -38,6 +38,8 @@ CREATE FUNCTION {schema}.commit(
     n_caller integer[] DEFAULT NULL, n_category text[] DEFAULT NULL, n_key text[] DEFAULT NULL,
     n_version bigint[] DEFAULT NULL, n_event uuid[] DEFAULT NULL, n_shape text[] DEFAULT NULL,
     n_checksum bigint[] DEFAULT NULL, n_body text[] DEFAULT NULL,
+    -- The revision that a document must have: 0 that it must not exist, NULL whatever it has; and whether it stays as it is.
+    d_expected bigint[] DEFAULT NULL, d_keep boolean[] DEFAULT NULL,
     OUT status integer[], OUT detail integer[], OUT base bigint[], OUT positions bigint[], OUT queued bigint,
     OUT transaction text
 ) LANGUAGE plpgsql VOLATILE
@@ -123,6 +125,29 @@ BEGIN
             IF status[r.caller] = 0 THEN
                 stale := true;
                 status[r.caller] := 3;
+                detail[r.caller] := r.ord;
+            END IF;
+        END LOOP;
+    END IF;
+    IF d_expected IS NOT NULL THEN
+        -- Only documents of which something is expected are locked here; all others where they are written.
+        FOR r IN
+            WITH found AS MATERIALIZED (
+                SELECT t.collection, t.key, t.revision
+                FROM unnest(d_collection, d_key, d_expected) u(collection, key, expected)
+                JOIN {schema}.documents t ON t.collection = u.collection AND t.key = u.key
+                WHERE u.expected IS NOT NULL
+                ORDER BY t.collection, t.key FOR UPDATE OF t
+            )
+            SELECT d.caller, d.ord
+            FROM unnest(d_caller, d_collection, d_key, d_expected) WITH ORDINALITY d(caller, collection, key, expected, ord)
+            LEFT JOIN found ON found.collection = d.collection AND found.key = d.key
+            WHERE d.expected <> coalesce(found.revision, 0)
+            ORDER BY d.ord
+        LOOP
+            IF status[r.caller] = 0 THEN
+                stale := true;
+                status[r.caller] := 20;
                 detail[r.caller] := r.ord;
             END IF;
         END LOOP;
@@ -404,14 +429,39 @@ BEGIN
         JOIN {schema}.documents t ON t.collection = d.collection AND t.key = d.key
         WHERE status[d.caller] = 0
         ORDER BY t.collection, t.key FOR UPDATE OF t;
-        DELETE FROM {schema}.documents t USING unnest(d_caller, d_collection, d_key, d_body) d(caller, collection, key, body)
-        WHERE t.collection = d.collection AND t.key = d.key AND d.body IS NULL AND status[d.caller] = 0;
-        INSERT INTO {schema}.documents AS t (collection, key, body)
-        SELECT d.collection, d.key, d.body::json
-        FROM unnest(d_caller, d_collection, d_key, d_body) d(caller, collection, key, body)
-        WHERE d.body IS NOT NULL AND status[d.caller] = 0
+        DELETE FROM {schema}.documents t
+        USING unnest(d_caller, d_collection, d_key, d_body, d_keep) d(caller, collection, key, body, keep)
+        WHERE t.collection = d.collection AND t.key = d.key AND d.body IS NULL AND NOT d.keep AND status[d.caller] = 0;
+        IF d_expected IS NOT NULL THEN
+            -- Documents that must not exist. One that shall not exist afterwards either gets a row for the time being: it is
+            -- what keeps others from putting the document before this commits.
+            SELECT count(*) INTO wanted FROM unnest(d_caller, d_expected) d(caller, expected)
+            WHERE d.expected = 0 AND status[d.caller] = 0;
+            IF wanted > 0 THEN
+                INSERT INTO {schema}.documents (collection, key, revision, body)
+                SELECT d.collection, d.key, nextval('{schema}.document_revision'), coalesce(d.body, 'null')::json
+                FROM unnest(d_caller, d_collection, d_key, d_body, d_expected) d(caller, collection, key, body, expected)
+                WHERE d.expected = 0 AND status[d.caller] = 0
+                ORDER BY d.collection, d.key
+                ON CONFLICT DO NOTHING;
+                GET DIAGNOSTICS stored = ROW_COUNT;
+                IF stored <> wanted THEN
+                    RAISE EXCEPTION 'a document was put by somebody else at the same time' USING ERRCODE = 'UN001';
+                END IF;
+                DELETE FROM {schema}.documents t
+                USING unnest(d_caller, d_collection, d_key, d_body, d_expected) d(caller, collection, key, body, expected)
+                WHERE t.collection = d.collection AND t.key = d.key AND d.body IS NULL AND d.expected = 0
+                    AND status[d.caller] = 0;
+            END IF;
+        END IF;
+        -- The revision is drawn once the row is locked, so that it rises.
+        INSERT INTO {schema}.documents AS t (collection, key, revision, body)
+        SELECT d.collection, d.key, nextval('{schema}.document_revision'), d.body::json
+        FROM unnest(d_caller, d_collection, d_key, d_body, coalesce(d_expected, array_fill(NULL::bigint, ARRAY[cardinality(d_key)])))
+            d(caller, collection, key, body, expected)
+        WHERE d.body IS NOT NULL AND d.expected IS DISTINCT FROM 0 AND status[d.caller] = 0
         ORDER BY d.collection, d.key
-        ON CONFLICT (collection, key) DO UPDATE SET body = excluded.body;
+        ON CONFLICT (collection, key) DO UPDATE SET revision = nextval('{schema}.document_revision'), body = excluded.body;
     END IF;
     IF n_key IS NOT NULL THEN
         INSERT INTO {schema}.snapshots AS t (category, key, version, event_id, shape, checksum, body)

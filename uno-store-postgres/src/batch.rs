@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uno_core::{
-    Acknowledgement, CheckpointWrite, DocumentWrite, ExpectedVersion, NewEvent, NewMessage,
-    Snapshot, StreamId,
+    Acknowledgement, CheckpointWrite, DocumentChange, DocumentWrite, ExpectedVersion, NewEvent,
+    NewMessage, Snapshot, StreamId,
 };
 
 pub(crate) use self::outcome::{Outcome, Verdict};
@@ -25,7 +25,7 @@ const EVENTS: &str = "SELECT status, detail, base, positions, queued, transactio
 const EVERYTHING: &str = "SELECT status, detail, base, positions, queued, transaction FROM {schema}.commit(\
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
      $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, \
-     $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59)";
+     $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, d_expected => $60, d_keep => $61)";
 
 /// How a batch is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +143,7 @@ impl<'a> Batch<'a> {
         let mut query = self.bind_events(self.bind_entries(query));
         if others {
             query = self.bind_rest(self.bind_state(query));
+            query = self.bind_guards(query);
         }
         let row = query.fetch_one(session.connection()).await?;
         Outcome::decode(&row)
@@ -345,6 +346,24 @@ impl<'a> Batch<'a> {
             .bind(column(n, |(_, snapshot)| snapshot.shape()))
             .bind(column(n, |(_, snapshot)| snapshot.checksum().cast_signed()))
             .bind(column(n, |(_, snapshot)| snapshot.body().as_str()))
+    }
+
+    /// What is expected of documents; NULL where nothing is expected of any.
+    fn bind_guards<'q>(&self, query: Bound<'q>) -> Bound<'q> {
+        let d = &self.documents;
+        let guarded = d
+            .iter()
+            .any(|(_, write)| write.expected_revision().is_some());
+        // A revision that no store can have reached is not the one that is stored.
+        let expected = |revision| i64::try_from(revision).unwrap_or(-1);
+        let expected = guarded.then(|| {
+            d.iter()
+                .map(|(_, write)| write.expected_revision().map(expected))
+                .collect::<Vec<_>>()
+        });
+        query.bind(expected).bind(column(d, |(_, write)| {
+            write.change() == DocumentChange::Keep
+        }))
     }
 }
 

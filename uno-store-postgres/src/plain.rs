@@ -6,8 +6,9 @@ use std::{
 };
 
 use uno_core::{
-    Acknowledgement, AppendError, CheckpointWrite, Commit, CommitError, DocumentWrite, Limits,
-    NewMessage, ProcessWrite, Refusal, Snapshot, Stale, StreamAppend, StreamId, Version, Work,
+    Acknowledgement, AppendError, CheckpointWrite, Commit, CommitError, DocumentChange,
+    DocumentWrite, Limits, NewMessage, ProcessWrite, Refusal, Snapshot, Stale, StreamAppend,
+    StreamId, Version, Work,
 };
 
 /// A commit without work, checked.
@@ -43,7 +44,7 @@ impl Plain {
             appends: commit.appends,
             unchanged: commit.unchanged,
             snapshots: newest(commit.snapshots),
-            documents: last(commit.documents),
+            documents: last(commit.documents)?,
             checkpoints: moves(commit.checkpoints)?,
             processes: saves(commit.processes)?,
             messages: commit.messages,
@@ -273,20 +274,32 @@ fn saves(writes: Vec<ProcessWrite>) -> Result<Vec<Save>, CommitError> {
     Ok(kept)
 }
 
-/// The last write of each document: what there would be after all of them.
-fn last(writes: Vec<DocumentWrite>) -> Vec<DocumentWrite> {
+/// The last write of each document: what there would be after all of them. What any of them expects is expected of the
+/// document before the commit.
+fn last(writes: Vec<DocumentWrite>) -> Result<Vec<DocumentWrite>, CommitError> {
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     let mut kept: Vec<DocumentWrite> = Vec::with_capacity(writes.len());
     for write in writes {
         let place = *places
             .entry((write.collection().to_owned(), write.key().to_owned()))
             .or_insert(kept.len());
-        match kept.get_mut(place) {
-            Some(earlier) => *earlier = write,
-            None => kept.push(write),
+        let Some(earlier) = kept.get_mut(place) else {
+            kept.push(write);
+            continue;
+        };
+        let (before, now) = (earlier.expected_revision(), write.expected_revision());
+        if before.is_some() && now.is_some() && before != now {
+            let (collection, key) = (write.collection().to_owned(), write.key().to_owned());
+            return Err(CommitError::Stale(Stale::Document { collection, key }));
+        }
+        if write.change() != DocumentChange::Keep {
+            *earlier = write;
+        }
+        if let Some(revision) = before.or(now) {
+            *earlier = earlier.clone().expecting(revision);
         }
     }
-    kept
+    Ok(kept)
 }
 
 /// The newest snapshot of each stream.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use uno_core::{
-    CorrelationId, EventId, EventName, Metadata, Payload, Position, ProcessRecord, ProcessStatus,
-    RecordedEvent, RecordedParts, SchemaVersion, StoreError, StreamId, Version,
+    CorrelationId, Document, EventId, EventName, Metadata, Payload, Position, ProcessRecord,
+    ProcessStatus, RecordedEvent, RecordedParts, SchemaVersion, StoreError, StreamId, Version,
 };
 use uuid::Uuid;
 
@@ -103,6 +103,15 @@ fn tags(row: &SqliteRow, at: usize) -> Option<Vec<std::sync::Arc<str>>> {
         }
         _ => Some(Vec::new()),
     }
+}
+
+/// A document whose key, revision and body are the columns from `first` on.
+pub(crate) fn document(row: &SqliteRow, first: usize) -> Result<Document, StoreError> {
+    let key: String = column(row, first)?;
+    let revision = u64::try_from(column::<i64>(row, first + 1)?)
+        .map_err(|_| corrupt(format!("the revision of document {key}")))?;
+    let body: &str = column(row, first + 2)?;
+    Ok(Document::new(key, revision, Payload::from_stored(body)))
 }
 
 /// The process instance in a row that has its key, revision, status and body from `first` on.

@@ -6,7 +6,7 @@ use uno_core::{
     AppendError, BoxError, CommitError, DecodeError, ReadEventsError, StoreError, StreamIdError,
 };
 
-use crate::{LoadError, StagingError};
+use crate::{LoadError, SavepointError, StagingError};
 
 /// Marks an error of the domain: a reason to refuse a command, which trying again does not change.
 ///
@@ -85,6 +85,11 @@ pub(crate) fn store_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e St
         if let Some(LoadError::Store(error)) = error.downcast_ref::<LoadError>() {
             return Some(error);
         }
+        if let Some(SavepointError::Load(LoadError::Store(error))) =
+            error.downcast_ref::<SavepointError>()
+        {
+            return Some(error);
+        }
         if let Some(ReadEventsError::Store(error)) = error.downcast_ref::<ReadEventsError>() {
             return Some(error);
         }
@@ -135,6 +140,7 @@ macro_rules! failures {
 
 failures!(
     StagingError,
+    SavepointError,
     StoreError,
     DecodeError,
     ReadEventsError,
@@ -162,6 +168,7 @@ mod tests {
         let found = [
             CommandError::from(down()),
             LoadError::Store(down()).into(),
+            SavepointError::Load(LoadError::Store(down())).into(),
             ReadEventsError::Store(down()).into(),
             AppendError::Store(down()).into(),
             CommitError::from(down()).into(),

@@ -39,30 +39,73 @@
 //!
 //! # The ideas
 //!
+//! *Load, decide, commit*: everything is loaded or created through the [`UnitOfWork`], each thing once, and lent out as a guard
+//! that is given back when it is dropped.
+//!
 //! * **No transaction is open while user code thinks.** Loading is plain reading; what was recorded, the caller's
 //!   own rows ([`UnitOfWork::work`]), documents and commands become one [`Commit`](uno_core::Commit) at the end.
+//!   A handler that sleeps delays no other writer.
 //! * **Nothing is published unless it committed, and everything that committed is.** The log is the outbox:
 //!   subscriptions read it, also after a crash.
-//! * **Conflicts are retried with fresh state.** [`Runner::run`] runs the closure again, a bounded number of times, with
-//!   jittered pauses. A commit whose outcome is unknown is never run again by itself.
+//! * **Conflicts are retried with fresh state.** [`Runner::run`] runs the closure again, with jittered pauses: so often and so
+//!   long ([`RetryPolicy`]), and as far as the budget of all runs together goes ([`RetryBudget`]). A commit whose outcome is
+//!   unknown is never run again by itself.
+//! * **Kept as events, or as a state.** [`repository`](UnitOfWork::repository) finds aggregates,
+//!   [`state_repository`](UnitOfWork::state_repository) what is kept as one document with a revision, with the same
+//!   methods. Both commit together, both notice when somebody else was faster, and both raise events.
+//! * **What was only read is guarded if you say so**: [`Tracked::assert_unchanged`].
+//! * **Metadata flows.** Every event and every command that is sent carries the [`Metadata`](uno_core::Metadata) that the unit of
+//!   work [began](Runner::begin) with.
+//! * **Savepoints are explicit.** [`UnitOfWork::rollback_to`] takes back everything since a
+//!   [`savepoint`](UnitOfWork::savepoint), states of aggregates included.
+//! * **The receipt says where it all is**: the positions, for those who wait until a read model has come so far.
+//!
+//! An aggregate with [snapshots](uno_domain::Aggregate::snapshots) is loaded from the last one and the events after it, and gets a
+//! new one in the commit when one is due. A snapshot is a cache: on any doubt the events are folded.
+//!
+//! # What can go wrong
+//!
+//! A closure is run again on a conflict, so an effect that does not go through the unit of work happens again:
+//!
+//! ```no_run
+//! # async fn send_mail() {}
+//! # async fn example<B: uno_core::Backend>(runner: uno_uow::Runner<B>) -> Result<(), uno_uow::RunError> {
+//! # use uno_core::Metadata;
+//! runner.run(Metadata::new(), |uow| Box::pin(async move {
+//!     send_mail().await;                                            // wrong: once for each attempt, and if nothing commits
+//!     Ok(())
+//! })).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Right is to [send](UnitOfWork::send) a command, whose handler mails; or to mail in a subscription to the event.
 //!
 //! # What it does not do
 //!
-//! It keeps no aggregates between units of work, and it does not nest: [`Runner::run`] within another is an error.
+//! It keeps no aggregates between units of work, and it does not nest: [`Runner::run`] within another is an error. Take
+//! `&mut UnitOfWork` as an argument instead, or a savepoint.
 
 mod command_error;
 mod load;
+mod repository;
 mod retry;
+mod retry_budget;
 mod runner;
+mod savepoint;
 mod slot;
+mod state_repository;
 pub mod telemetry;
 mod unit_of_work;
 
 pub use crate::{
     command_error::{CommandError, DomainError},
     load::LoadError,
+    repository::Repository,
     retry::RetryPolicy,
+    retry_budget::RetryBudget,
     runner::{RunError, Runner},
-    slot::Tracked,
+    savepoint::{Savepoint, SavepointError},
+    slot::{Tracked, TrackedState},
+    state_repository::StateRepository,
     unit_of_work::{StagingError, UnitOfWork},
 };

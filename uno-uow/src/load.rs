@@ -24,6 +24,14 @@ pub enum LoadError {
     /// The same stream was loaded as an aggregate of another type.
     #[error("{0} was loaded as another type")]
     OtherType(StreamId),
+    /// The stored state can't be decoded.
+    #[error("the stored state of {stream} can't be decoded")]
+    State {
+        /// The stream of the events that it raises.
+        stream: StreamId,
+        /// What serde says.
+        source: serde_json::Error,
+    },
     /// The id can't name a stream.
     #[error(transparent)]
     Id(#[from] StreamIdError),
@@ -68,7 +76,7 @@ pub(crate) async fn load<A: Aggregate, B: Backend>(
     if A::snapshots().is_some()
         && let Some(snapshot) = backend.load_snapshot(stream).await?
     {
-        match from_snapshot(backend, decoder, id, stream, &snapshot).await? {
+        match from_snapshot(backend, decoder, id, stream, &snapshot, Version::MAX).await? {
             Ok(root) => {
                 return Ok(Loaded {
                     root,
@@ -82,11 +90,50 @@ pub(crate) async fn load<A: Aggregate, B: Backend>(
         }
     }
     let mut root = AggregateRoot::new(id.clone());
-    catch_up(backend, decoder, &mut root, stream, Version::EMPTY.next()).await?;
+    catch_up(
+        backend,
+        decoder,
+        &mut root,
+        stream,
+        Version::EMPTY.next(),
+        Version::MAX,
+    )
+    .await?;
     Ok(Loaded {
         root,
         snapshot: Version::EMPTY,
     })
+}
+
+/// An aggregate as it was at a version that it has had. What is stored does not change, so it is the same again.
+pub(crate) async fn load_at<A: Aggregate, B: Backend>(
+    backend: &B,
+    decoder: &Decoder,
+    id: &A::Id,
+    stream: &StreamId,
+    version: Version,
+) -> Result<AggregateRoot<A>, LoadError> {
+    let mut root = AggregateRoot::new(id.clone());
+    if version == Version::EMPTY {
+        return Ok(root);
+    }
+    if A::snapshots().is_some()
+        && let Some(snapshot) = backend.load_snapshot(stream).await?
+        && snapshot.version() <= version
+        && let Ok(loaded) = from_snapshot(backend, decoder, id, stream, &snapshot, version).await?
+    {
+        return Ok(loaded);
+    }
+    catch_up(
+        backend,
+        decoder,
+        &mut root,
+        stream,
+        Version::EMPTY.next(),
+        version,
+    )
+    .await?;
+    Ok(root)
 }
 
 /// The root from a snapshot and the events after it; on any doubt about the snapshot, what is doubtful.
@@ -96,6 +143,7 @@ async fn from_snapshot<A: Aggregate, B: Backend>(
     id: &A::Id,
     stream: &StreamId,
     snapshot: &Snapshot,
+    to: Version,
 ) -> Result<Result<AggregateRoot<A>, &'static str>, LoadError> {
     let mut root = match AggregateRoot::from_snapshot(id.clone(), snapshot) {
         Ok(root) => root,
@@ -103,7 +151,9 @@ async fn from_snapshot<A: Aggregate, B: Backend>(
     };
     // The event that the snapshot ends with is read too: a snapshot that is ahead of its stream, or beside it,
     // is thus found out without another read.
-    let read = ReadStream::forward(stream.clone()).from(snapshot.version());
+    let read = ReadStream::forward(stream.clone())
+        .from(snapshot.version())
+        .to(to);
     let limit = read.max_events();
     let page = backend.read_stream(read).await?;
     match page.first() {
@@ -115,9 +165,9 @@ async fn from_snapshot<A: Aggregate, B: Backend>(
     for record in page.iter().skip(1) {
         root.apply_recorded(&decoder.decode(record)?)?;
     }
-    if page.len() == limit {
+    if page.len() == limit && root.version() < to {
         let next = root.version().next();
-        catch_up(backend, decoder, &mut root, stream, next).await?;
+        catch_up(backend, decoder, &mut root, stream, next, to).await?;
     }
     Ok(Ok(root))
 }
@@ -133,22 +183,23 @@ fn doubt(error: &SnapshotError) -> &'static str {
     }
 }
 
-/// Applies the stream's events from a version on.
+/// Applies the stream's events from a version on, up to and with another.
 async fn catch_up<A: Aggregate, B: Backend>(
     backend: &B,
     decoder: &Decoder,
     root: &mut AggregateRoot<A>,
     stream: &StreamId,
     mut from: Version,
+    to: Version,
 ) -> Result<(), LoadError> {
     loop {
-        let read = ReadStream::forward(stream.clone()).from(from);
+        let read = ReadStream::forward(stream.clone()).from(from).to(to);
         let limit = read.max_events();
         let page = backend.read_stream(read).await?;
         for record in &page {
             root.apply_recorded(&decoder.decode(record)?)?;
         }
-        if page.len() < limit {
+        if page.len() < limit || root.version() >= to {
             return Ok(());
         }
         from = root.version().next();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How often something is tried, and the pauses between: they double from `base` up to `cap`, each shortened by a
+/// How often something is tried, for how long, and the pauses between: they double from `base` up to `cap`, each shortened by a
 /// random part of up to its half, so that those who collided do not collide again.
 ///
 /// ```
@@ -18,6 +18,7 @@ pub struct RetryPolicy {
     attempts: u32,
     base: Duration,
     cap: Duration,
+    limit: Duration,
 }
 
 impl RetryPolicy {
@@ -28,6 +29,7 @@ impl RetryPolicy {
             attempts: 1,
             base: Duration::ZERO,
             cap: Duration::ZERO,
+            limit: Duration::MAX,
         }
     }
 
@@ -44,6 +46,19 @@ impl RetryPolicy {
         self.base = base;
         self.cap = cap;
         self
+    }
+
+    /// The same, and no attempt begins later than so long after the first. An attempt that has begun is not cut short.
+    #[must_use]
+    pub const fn with_time_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// How long after the first attempt another one may begin.
+    #[must_use]
+    pub const fn time_limit(&self) -> Duration {
+        self.limit
     }
 
     /// How long to pause after failed attempt number `failed` (from 1); `None` when there is none left.
@@ -63,13 +78,14 @@ impl RetryPolicy {
     }
 }
 
-/// Ten attempts, with pauses from 2 ms up to 250 ms: what suits conflicts between commands.
+/// Ten attempts within 30 s, with pauses from 2 ms up to 250 ms: what suits conflicts between commands.
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             attempts: 10,
             base: Duration::from_millis(2),
             cap: Duration::from_millis(250),
+            limit: Duration::from_secs(30),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! [`Runner`]: runs units of work and commits them.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use uno_core::{
     AppendError, Backend, BoxError, Commit, CommitError, CorrelationId, Decoder, Metadata, Receipt,
@@ -9,7 +10,8 @@ use uno_core::{
 };
 
 use crate::{
-    CommandError, RetryPolicy, StagingError, UnitOfWork, command_error::store_error, telemetry,
+    CommandError, RetryBudget, RetryPolicy, StagingError, UnitOfWork, command_error::store_error,
+    telemetry,
 };
 
 tokio::task_local! {
@@ -22,16 +24,19 @@ pub struct Runner<B: Backend> {
     backend: Arc<B>,
     decoder: Decoder,
     retry: RetryPolicy,
+    budget: RetryBudget,
 }
 
 impl<B: Backend> Runner<B> {
-    /// A runner that decodes with what event types say of themselves, and retries conflicts by the default policy.
+    /// A runner that decodes with what event types say of themselves, and retries conflicts by the default policy, within
+    /// a budget of its own that its clones share.
     #[must_use]
     pub fn new(backend: Arc<B>) -> Self {
         Self {
             backend,
             decoder: Decoder::new(),
             retry: RetryPolicy::default(),
+            budget: RetryBudget::default(),
         }
     }
 
@@ -46,6 +51,13 @@ impl<B: Backend> Runner<B> {
     #[must_use]
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// The same, with this budget for the retries of all runs, of this runner, its clones, and all that have the budget.
+    #[must_use]
+    pub fn with_retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -89,7 +101,8 @@ impl<B: Backend> Runner<B> {
             .map_err(RunError::from)
     }
 
-    /// Runs `f` on a new unit of work and commits it. On a conflict, runs it again on fresh state.
+    /// Runs `f` on a new unit of work and commits it. On a conflict, runs it again on fresh state: as often and as long as
+    /// the [`RetryPolicy`] says, and as far as the [`RetryBudget`] goes.
     ///
     /// `f` may run several times: its effects must all go through the unit of work. Every attempt has the same metadata.
     ///
@@ -142,6 +155,8 @@ impl<B: Backend> Runner<B> {
     {
         refuse_nesting()?;
         let metadata = correlated(metadata);
+        let begun = Instant::now();
+        self.budget.deposit();
         let mut failed = 0;
         loop {
             let mut uow = self.begin(metadata.clone());
@@ -153,17 +168,36 @@ impl<B: Backend> Runner<B> {
                 Ok(receipt) => return Ok((value, receipt)),
                 Err(error) => error,
             };
-            failed += 1;
-            let pause = if error.is_conflict() {
-                self.retry.pause_after(failed)
-            } else {
-                None
-            };
-            let Some(pause) = pause else {
+            if !error.is_conflict() {
                 return Err(error);
-            };
-            tracing::debug!(name: telemetry::CONFLICT, attempt = failed, "deciding again on fresh state");
-            tokio::time::sleep(pause).await;
+            }
+            failed += 1;
+            match self.pause_after(failed, begun) {
+                Ok(pause) => {
+                    tracing::debug!(name: telemetry::CONFLICT, attempt = failed, "deciding again on fresh state");
+                    tokio::time::sleep(pause).await;
+                }
+                Err(why) => {
+                    tracing::info!(name: telemetry::GAVE_UP, attempts = failed, why, "others were faster");
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+impl<B: Backend> Runner<B> {
+    /// How long to pause before the next attempt, or why there is none.
+    fn pause_after(&self, failed: u32, begun: Instant) -> Result<Duration, &'static str> {
+        let pause = self.retry.pause_after(failed).ok_or("attempts")?;
+        if begun.elapsed().saturating_add(pause) > self.retry.time_limit() {
+            return Err("time");
+        }
+        // Last, so that nothing is taken out that is not used.
+        if self.budget.withdraw() {
+            Ok(pause)
+        } else {
+            Err("budget")
         }
     }
 }
@@ -198,6 +232,7 @@ impl<B: Backend> Clone for Runner<B> {
             backend: Arc::clone(&self.backend),
             decoder: self.decoder.clone(),
             retry: self.retry,
+            budget: self.budget.clone(),
         }
     }
 }
@@ -218,13 +253,13 @@ pub enum RunError {
     /// The handler refused or failed.
     #[error(transparent)]
     Command(CommandError),
-    /// Others were faster, more often than the retry policy allows.
+    /// Others were faster, more often or longer than the retry policy allows, or while the retry budget was used up.
     #[error(transparent)]
     Conflict(CommitError),
     /// The connection was lost while the store was committing: look, or send the command again under its id.
     #[error("the outcome of the commit is unknown")]
     Unknown(#[source] BoxError),
-    /// A record that the commit relied upon was changed by somebody else.
+    /// A record that the commit relied upon, and that is nobody else's to change, was changed by somebody else.
     #[error(transparent)]
     Stale(Stale),
     /// What was recorded can't be committed.
@@ -273,8 +308,8 @@ impl From<CommitError> for RunError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Append(AppendError::Unknown(source)) => Self::Unknown(source),
-            CommitError::Stale(stale) => Self::Stale(stale),
             error if error.is_conflict() => Self::Conflict(error),
+            CommitError::Stale(stale) => Self::Stale(stale),
             error => Self::Commit(error),
         }
     }

@@ -1,135 +1,22 @@
-//! [`Tracked`]: an aggregate that is lent out by its unit of work.
+//! [`AnySlot`]: the place of one thing in its unit of work, whatever its type and however it is kept.
 
-use std::{
-    fmt,
-    ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, PoisonError},
-};
+mod events;
+mod state;
+
+use std::{any::Any, pin::Pin, sync::Arc};
 
 use uno_core::{
-    EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, Snapshot, StreamAppend, StreamId,
-    Version,
+    Backend, Decoder, DocumentWrite, EncodeError, Metadata, Payload, Refusal, Snapshot,
+    StreamAppend, StreamId, Version,
 };
-use uno_domain::{Aggregate, AggregateRoot};
 
-use crate::telemetry;
+use crate::LoadError;
 
-/// An aggregate that the unit of work has lent out. What is recorded on it is collected when the unit of work commits;
-/// dropping the guard gives it back.
-///
-/// It derefs to the [`AggregateRoot`], so `order.decide(Order::place)?` works on it. What was recorded stays on it:
-/// a unit of work whose events were taken out (`take_uncommitted`, `clear_uncommitted`) is not committed.
-pub struct Tracked<A: Aggregate> {
-    /// `Some` until it is dropped.
-    root: Option<AggregateRoot<A>>,
-    slot: Arc<Slot<A>>,
-}
-
-impl<A: Aggregate> Deref for Tracked<A> {
-    type Target = AggregateRoot<A>;
-
-    fn deref(&self) -> &AggregateRoot<A> {
-        self.root
-            .as_ref()
-            .expect("the root leaves the guard only when the guard is dropped")
-    }
-}
-
-impl<A: Aggregate> DerefMut for Tracked<A> {
-    fn deref_mut(&mut self) -> &mut AggregateRoot<A> {
-        self.root
-            .as_mut()
-            .expect("the root leaves the guard only when the guard is dropped")
-    }
-}
-
-impl<A: Aggregate> Tracked<A> {
-    /// Makes the commit fail with a conflict if the aggregate's stream has moved on, even if nothing is recorded on it:
-    /// for a decision that relies on what was only read.
-    pub fn assert_unchanged(&self) {
-        self.slot.state().assert_unchanged = true;
-    }
-}
-
-impl<A: Aggregate> Drop for Tracked<A> {
-    fn drop(&mut self) {
-        self.slot.state().root = self.root.take();
-    }
-}
-
-impl<A: Aggregate> fmt::Debug for Tracked<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracked")
-            .field("stream", &self.slot.stream)
-            .field("version", &self.version())
-            .finish()
-    }
-}
-
-/// The place of an aggregate in its unit of work. A std mutex: it is only ever held to move the root in or out.
-pub(crate) struct Slot<A: Aggregate> {
-    stream: StreamId,
-    /// The version that the stream had when it was loaded.
-    loaded: Version,
-    /// The version of the last snapshot that is stored, as far as is known.
-    snapshot: Version,
-    state: Mutex<State<A>>,
-}
-
-struct State<A: Aggregate> {
-    root: Option<AggregateRoot<A>>,
-    assert_unchanged: bool,
-}
-
-impl<A: Aggregate> Slot<A> {
-    /// Puts a root into a new slot and lends it out at once.
-    pub(crate) fn lend_new(
-        stream: StreamId,
-        root: AggregateRoot<A>,
-        snapshot: Version,
-    ) -> (Arc<Self>, Tracked<A>) {
-        let slot = Arc::new(Self {
-            stream,
-            loaded: root.committed_version(),
-            snapshot,
-            state: Mutex::new(State {
-                root: None,
-                assert_unchanged: false,
-            }),
-        });
-        let tracked = Tracked {
-            root: Some(root),
-            slot: Arc::clone(&slot),
-        };
-        (slot, tracked)
-    }
-
-    /// Lends the root out again; `None` while it is lent out.
-    pub(crate) fn lend(self: &Arc<Self>) -> Option<Tracked<A>> {
-        let root = self.state().root.take()?;
-        Some(Tracked {
-            root: Some(root),
-            slot: Arc::clone(self),
-        })
-    }
-
-    fn snapshot_if_due(&self, root: &AggregateRoot<A>, last: EventId) -> Option<Snapshot> {
-        let snapshots = A::snapshots()?;
-        if !snapshots.is_due(self.snapshot, root.version()) {
-            return None;
-        }
-        root.create_snapshot(last).unwrap_or_else(|_| {
-            // A state that can't be encoded costs the shortcut, not the commit.
-            let (stream, version) = (&self.stream, root.version().get());
-            tracing::warn!(name: telemetry::SNAPSHOT_SKIPPED, %stream, version, "no snapshot was made");
-            None
-        })
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State<A>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(crate) use self::{
+    events::Slot,
+    state::{StateSlot, decode},
+};
+pub use self::{events::Tracked, state::TrackedState};
 
 /// What a slot adds to the commit.
 #[derive(Default)]
@@ -137,57 +24,47 @@ pub(crate) struct Collected {
     pub(crate) append: Option<StreamAppend>,
     pub(crate) unchanged: Option<(StreamId, Version)>,
     pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) document: Option<DocumentWrite>,
 }
 
-/// Why a slot can't be collected.
+/// Why a slot can't be collected, or brought back.
 pub(crate) enum CollectError {
     StillLent(StreamId),
     OutOfStep(StreamId),
     Encode(EncodeError),
+    Refused(Refusal),
 }
 
-/// A slot of any aggregate type.
-pub(crate) trait AnySlot: Send + Sync {
+/// What a slot was like at a savepoint.
+pub(crate) struct SlotMark {
+    /// How many events were recorded or raised.
+    events: usize,
+    assert_unchanged: bool,
+    /// Of what is kept as a state, as JSON; `None` when it did not exist, and for what is kept as events.
+    state: Option<Payload>,
+    touched: bool,
+}
+
+/// Brings a slot back to a mark. It can't fail any more.
+pub(crate) type Restore = Box<dyn FnOnce() + Send>;
+
+/// A slot of any type.
+pub(crate) trait AnySlot<B: Backend>: Send + Sync {
     fn collect(&self, metadata: &Metadata) -> Result<Collected, CollectError>;
-    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync>;
-}
 
-impl<A: Aggregate> AnySlot for Slot<A> {
-    fn collect(&self, metadata: &Metadata) -> Result<Collected, CollectError> {
-        let state = self.state();
-        let Some(root) = &state.root else {
-            return Err(CollectError::StillLent(self.stream.clone()));
-        };
-        let committed = root.committed_version();
-        if committed != self.loaded || root.stream_id() != Ok(&self.stream) {
-            return Err(CollectError::OutOfStep(self.stream.clone()));
-        }
-        let events: Vec<NewEvent> = root
-            .uncommitted()
-            .iter()
-            .map(|event| Ok(NewEvent::encode(event)?.with_metadata(metadata.clone())))
-            .collect::<Result<_, EncodeError>>()
-            .map_err(CollectError::Encode)?;
-        let Some(last) = events.last() else {
-            let unchanged = state
-                .assert_unchanged
-                .then(|| (self.stream.clone(), committed));
-            return Ok(Collected {
-                unchanged,
-                ..Collected::default()
-            });
-        };
-        let snapshot = self.snapshot_if_due(root, last.id());
-        let expected = ExpectedVersion::Exact(committed);
-        let append = Some(StreamAppend::new(self.stream.clone(), expected, events));
-        Ok(Collected {
-            append,
-            snapshot,
-            unchanged: None,
-        })
-    }
+    /// What the slot is like now.
+    fn mark(&self) -> Result<SlotMark, CollectError>;
 
-    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync> {
-        self
-    }
+    /// Whether it can be brought back to a mark: not while it is lent out.
+    fn check(&self, mark: Option<&SlotMark>) -> Result<(), CollectError>;
+
+    /// Reads what is needed to bring it back, and changes nothing.
+    fn prepare<'s>(
+        self: Arc<Self>,
+        mark: &'s SlotMark,
+        backend: &'s B,
+        decoder: &'s Decoder,
+    ) -> Pin<Box<dyn Future<Output = Result<Restore, LoadError>> + Send + 's>>;
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`COMMIT`] | debug | `streams`, `events` |
 //! | [`CONFLICT`] | debug | `attempt` |
+//! | [`GAVE_UP`] | info | `attempts`, `why` (`attempts`, `time` or `budget`) |
 //! | [`SNAPSHOT_REJECTED`] | warn | `stream`, `version`, `why` |
 //! | [`SNAPSHOT_SKIPPED`] | warn | `stream`, `version` |
 //!
@@ -13,6 +14,8 @@
 pub const COMMIT: &str = "uno.uow.commit";
 /// Event: others were faster; the unit of work is run again on fresh state.
 pub const CONFLICT: &str = "uno.uow.conflict";
+/// Event: others were faster, and the unit of work is not run again: no attempt, no time or no budget was left.
+pub const GAVE_UP: &str = "uno.uow.gave_up";
 /// Event: a snapshot was not believed, and the events were folded instead.
 pub const SNAPSHOT_REJECTED: &str = "uno.uow.snapshot_rejected";
 /// Event: a snapshot was due and could not be made; the events are stored all the same.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     load::{LoadError, load},
+    savepoint::Mark,
     slot::{AnySlot, CollectError, Slot, Tracked},
 };
 
@@ -57,14 +58,16 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub struct UnitOfWork<B: Backend> {
-    backend: Arc<B>,
-    decoder: Decoder,
+    pub(crate) backend: Arc<B>,
+    pub(crate) decoder: Decoder,
     metadata: Metadata,
     /// In the order of loading, so that commits lock streams in an order that does not depend on hashing.
-    slots: Vec<Arc<dyn AnySlot>>,
+    pub(crate) slots: Vec<Arc<dyn AnySlot<B>>>,
     /// The identity map: which slot holds which stream.
-    places: HashMap<StreamId, usize>,
-    commit: Commit<B::Tx>,
+    pub(crate) places: HashMap<StreamId, usize>,
+    pub(crate) commit: Commit<B::Tx>,
+    /// The savepoints that can be come back to, oldest first.
+    pub(crate) marks: Vec<Mark>,
 }
 
 impl<B: Backend> UnitOfWork<B> {
@@ -76,6 +79,7 @@ impl<B: Backend> UnitOfWork<B> {
             slots: Vec::new(),
             places: HashMap::new(),
             commit: Commit::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -130,13 +134,14 @@ impl<B: Backend> UnitOfWork<B> {
     }
 
     /// Lends out what is here already.
-    fn lend<A: Aggregate>(&self, stream: &StreamId) -> Result<Option<Tracked<A>>, LoadError> {
-        let Some(&place) = self.places.get(stream) else {
+    pub(crate) fn lend<A: Aggregate>(
+        &self,
+        stream: &StreamId,
+    ) -> Result<Option<Tracked<A>>, LoadError> {
+        let Some(slot) = self.slot(stream) else {
             return Ok(None);
         };
-        let slot = Arc::clone(&self.slots[place])
-            .as_any()
-            .downcast::<Slot<A>>();
+        let slot = slot.as_any().downcast::<Slot<A>>();
         let slot = slot.map_err(|_| LoadError::OtherType(stream.clone()))?;
         let tracked = slot
             .lend()
@@ -164,9 +169,19 @@ impl<B: Backend> UnitOfWork<B> {
         snapshot: Version,
     ) -> Tracked<A> {
         let (slot, tracked) = Slot::lend_new(stream.clone(), root, snapshot);
+        self.keep(stream, slot);
+        tracked
+    }
+
+    /// What is here already.
+    pub(crate) fn slot(&self, stream: &StreamId) -> Option<Arc<dyn AnySlot<B>>> {
+        let place = self.places.get(stream)?;
+        self.slots.get(*place).map(Arc::clone)
+    }
+
+    pub(crate) fn keep(&mut self, stream: StreamId, slot: Arc<dyn AnySlot<B>>) {
         self.places.insert(stream, self.slots.len());
         self.slots.push(slot);
-        tracked
     }
 
     /// Adds the caller's own work to the transaction: it runs when the unit of work commits, before the append.
@@ -187,8 +202,8 @@ impl<B: Backend> UnitOfWork<B> {
 
     /// Puts a document, in the same transaction.
     ///
-    /// The last writer wins. Where a document is changed that was read before, guard it by an aggregate that
-    /// [`assert_unchanged`](Tracked::assert_unchanged) holds still.
+    /// The last writer wins. What is read before it is changed is better kept by a
+    /// [`state_repository`](Self::state_repository), which notices when somebody else was faster.
     ///
     /// # Errors
     /// When the value can't be stored, such as a number that is not finite.
@@ -249,10 +264,12 @@ impl<B: Backend> UnitOfWork<B> {
                 CollectError::StillLent(stream) => StagingError::StillLent(stream),
                 CollectError::OutOfStep(stream) => StagingError::OutOfStep(stream),
                 CollectError::Encode(error) => StagingError::Encode(error),
+                CollectError::Refused(refusal) => StagingError::Refused(refusal),
             })?;
             self.commit.appends.extend(collected.append);
             self.commit.unchanged.extend(collected.unchanged);
             self.commit.snapshots.extend(collected.snapshot);
+            self.commit.documents.extend(collected.document);
         }
         Ok(self.commit)
     }
@@ -281,7 +298,7 @@ pub enum StagingError {
     /// An event can't be encoded.
     #[error(transparent)]
     Encode(EncodeError),
-    /// A document or command can't be serialized, or could not be read back equal.
+    /// A document, state or command can't be serialized, or could not be read back equal.
     #[error("a value can't be stored")]
     Refused(#[source] Refusal),
 }

@@ -8,7 +8,7 @@ use uno_cqrs::{
     Projection, Projector, Query, QueryBus, QueryBusBuilder, QueryHandler,
 };
 use uno_events::{Consumer, EventBus, IntoEventHandler, Replay, Subscription};
-use uno_uow::{RetryPolicy, Runner};
+use uno_uow::{RetryBudget, RetryPolicy, Runner};
 
 #[cfg(feature = "saga")]
 use crate::saga_part::{SagaFactory, SagaPart};
@@ -22,6 +22,7 @@ pub struct UnoBuilder<B: Backend> {
     decoder: Decoder,
     poll: Duration,
     conflicts: RetryPolicy,
+    budget: RetryBudget,
     commands: CommandBusBuilder<B>,
     queries: QueryBusBuilder,
     parts: Vec<Part<B>>,
@@ -40,6 +41,7 @@ impl<B: Backend> UnoBuilder<B> {
             decoder: Decoder::new(),
             poll: Duration::from_millis(500),
             conflicts: RetryPolicy::default(),
+            budget: RetryBudget::default(),
             queries: QueryBus::builder(),
             parts: Vec::new(),
             #[cfg(feature = "saga")]
@@ -65,6 +67,13 @@ impl<B: Backend> UnoBuilder<B> {
     #[must_use]
     pub fn retry_conflicts(mut self, policy: RetryPolicy) -> Self {
         self.conflicts = policy;
+        self
+    }
+
+    /// Keeps what is tried again for conflicts within this budget, all commands and units of work together.
+    #[must_use]
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -158,7 +167,8 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn build(self) -> Result<Uno<B>, BuildError> {
         let runner = Runner::new(Arc::clone(&self.backend))
             .with_decoder(self.decoder.clone())
-            .with_retry(self.conflicts);
+            .with_retry(self.conflicts)
+            .with_retry_budget(self.budget);
         let commands = self.commands.runner(runner).build()?;
         let mut subscriptions = Vec::new();
         for part in self.parts {

@@ -9,7 +9,9 @@ pub use uno_core::{
 pub use uno_cqrs::{
     CommandHandler, CommandOutcome, DocumentProjection, Projection, Query, QueryHandler, Verdict,
 };
-pub use uno_domain::{Aggregate, AggregateRoot, Decider, Entity, Specification, ValueObject};
+pub use uno_domain::{
+    Aggregate, AggregateRoot, Decider, Entity, Specification, StateStored, ValueObject,
+};
 pub use uno_events::{EventHandler, Replay, Subscription};
 pub use uno_macros::{
     UnoCommand as Command, UnoCommandSet as CommandSet, UnoEvent as Event, UnoEventSet as EventSet,

@@ -2,6 +2,7 @@
 
 mod distort;
 mod fault;
+mod guards;
 mod harness;
 mod notes;
 mod read;

@@ -186,6 +186,13 @@ fn conflict<Tx>(commit: &Commit<Tx>) -> CommitError {
             key: write.key().to_owned(),
         });
     }
+    let mut guarded = commit.documents.iter();
+    if let Some(write) = guarded.find(|write| write.expected_revision().is_some()) {
+        return CommitError::Stale(Stale::Document {
+            collection: write.collection().to_owned(),
+            key: write.key().to_owned(),
+        });
+    }
     match commit.checkpoints.first() {
         Some(write) => CommitError::Stale(Stale::Checkpoint(write.subscription().clone())),
         // A store that said so of a message that is there would lie.

@@ -67,7 +67,7 @@ pub struct Commit<Tx> {
     pub work: Vec<Work<Tx>>,
     /// Snapshots to keep: the newest of a stream replaces older ones.
     pub snapshots: Vec<Snapshot>,
-    /// Documents to put or remove, in this order.
+    /// Documents to put, remove or take for granted, in this order.
     pub documents: Vec<DocumentWrite>,
     /// Checkpoints to move.
     pub checkpoints: Vec<CheckpointWrite>,

@@ -145,3 +145,40 @@ fn an_id_that_no_stream_can_have_is_an_error_when_the_stream_is_needed() {
     check("x".repeat(513), StreamIdError::KeyLength(513));
     check("a\0b".to_owned(), StreamIdError::KeyCharacter('\0'));
 }
+
+#[test]
+fn what_was_recorded_can_be_taken_back() {
+    // Three events are stored, and four were recorded since.
+    let stored = || {
+        let mut root = Root::new(7);
+        root.record(deposits(3));
+        root.clear_uncommitted();
+        root
+    };
+    for keep in 0..=5 {
+        let mut root = stored();
+        root.record(deposits(4));
+        root.take_back(stored(), keep).unwrap();
+        let mut expected = stored();
+        expected.record(deposits(4)[..keep.min(4)].to_vec());
+        assert_eq!(root.state(), expected.state(), "{keep} are kept");
+        assert_eq!(root.uncommitted(), expected.uncommitted());
+        assert_eq!(root.committed_version(), version(3));
+    }
+    // Only to what it was before.
+    let another = {
+        let mut root = Root::new(8);
+        root.record(deposits(3));
+        root.clear_uncommitted();
+        root
+    };
+    let mut with_events = stored();
+    with_events.record(deposits(1));
+    for wrong in [Root::new(7), another, with_events] {
+        let mut root = stored();
+        root.record(deposits(4));
+        let before = root.state().clone();
+        assert!(root.take_back(wrong, 0).is_err());
+        assert_eq!((root.state(), root.uncommitted().len()), (&before, 4));
+    }
+}

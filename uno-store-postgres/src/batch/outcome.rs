@@ -161,6 +161,11 @@ impl Outcome {
                     id: ack.id(),
                 })
             }
+            20 => {
+                let (_, write) = batch.documents.get(at).ok_or_else(strange)?;
+                let (collection, key) = (write.collection().to_owned(), write.key().to_owned());
+                CommitError::Stale(Stale::Document { collection, key })
+            }
             5 => message_in_use(batch.messages.get(at).ok_or_else(strange)?.1).into(),
             6 => {
                 let (entry, _, event) = batch.events.get(at).ok_or_else(strange)?;

@@ -8,8 +8,8 @@ use super::{PgStore, askable};
 use crate::{fault::Fault, reader::limit, value::PgJson};
 
 const LOAD: &str =
-    "SELECT key, body FROM {schema}.documents WHERE collection = $1 AND key = ANY ($2)";
-const SCAN: &str = "SELECT key, body FROM {schema}.documents WHERE collection = $1 AND key > $2 ORDER BY key LIMIT $3";
+    "SELECT key, revision, body FROM {schema}.documents WHERE collection = $1 AND key = ANY ($2)";
+const SCAN: &str = "SELECT key, revision, body FROM {schema}.documents WHERE collection = $1 AND key > $2 ORDER BY key LIMIT $3";
 
 #[async_trait]
 impl DocumentStore for PgStore {
@@ -77,6 +77,7 @@ impl DocumentStore for PgStore {
 fn document(row: &PgRow) -> Result<Document, Fault> {
     Ok(Document::new(
         row.try_get(0)?,
-        Payload::from_stored(row.try_get::<PgJson, _>(1)?.0),
+        row.try_get::<i64, _>(1)?.cast_unsigned(),
+        Payload::from_stored(row.try_get::<PgJson, _>(2)?.0),
     ))
 }

@@ -87,7 +87,7 @@ impl Kind {
                  CROSS JOIN uno_streams s ON s.category = r.value->>0 AND s.key = r.value->>1 \
                  CROSS JOIN uno_events e ON e.stream = s.number AND e.version BETWEEN r.value->>2 AND r.value->>3"
             ),
-            Self::Documents => "SELECT r.key, d.key, d.body FROM jsonb_each(?) r CROSS JOIN uno_documents d \
+            Self::Documents => "SELECT r.key, d.key, d.revision, d.body FROM jsonb_each(?) r CROSS JOIN uno_documents d \
                  ON d.collection = r.value->>0 AND d.key = r.value->>1"
                 .to_owned(),
             Self::Processes => {
@@ -269,8 +269,7 @@ fn event(read: &ReadStream, row: &SqliteRow) -> Result<Arc<RecordedEvent>, Store
 }
 
 fn document(_: &(String, String), row: &SqliteRow) -> Result<Document, StoreError> {
-    let body: &str = column(row, 2)?;
-    Ok(Document::new(column(row, 1)?, Payload::from_stored(body)))
+    row::document(row, 1)
 }
 
 fn process((name, _): &(String, String), row: &SqliteRow) -> Result<ProcessRecord, StoreError> {

@@ -73,6 +73,7 @@ CREATE TABLE uno_snapshots (
 CREATE TABLE uno_documents (
     collection TEXT NOT NULL,
     key TEXT NOT NULL,
+    revision INTEGER NOT NULL,
     body TEXT NOT NULL,
     PRIMARY KEY (collection, key)
 ) STRICT;

@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use uno_core::{
     Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError, Document, DocumentStore,
-    EventId, Payload, Position, StoreEpoch, StoreError, SubscriptionName,
+    EventId, Position, StoreEpoch, StoreError, SubscriptionName,
 };
 
 use super::SqliteStore;
 use crate::{
     error::{corrupt, store_error},
     reader::Point,
-    row::{column, uuid},
+    row::{self, column, uuid},
 };
 
 #[async_trait]
@@ -40,7 +40,7 @@ impl DocumentStore for SqliteStore {
         let (collection, after) = (collection.to_owned(), after.unwrap_or_default().to_owned());
         let documents = self.readers().scan(move |connection| {
             Box::pin(async move {
-                let rows = sqlx::query("SELECT key, body FROM uno_documents WHERE collection = ? AND key > ? ORDER BY key LIMIT ?")
+                let rows = sqlx::query("SELECT key, revision, body FROM uno_documents WHERE collection = ? AND key > ? ORDER BY key LIMIT ?")
                     .bind(collection)
                     .bind(after)
                     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -61,8 +61,7 @@ pub(super) fn distinct(keys: &[String]) -> Vec<String> {
 }
 
 fn document(row: &SqliteRow) -> Result<Document, StoreError> {
-    let body: &str = column(row, 1)?;
-    Ok(Document::new(column(row, 0)?, Payload::from_stored(body)))
+    row::document(row, 0)
 }
 
 #[async_trait]

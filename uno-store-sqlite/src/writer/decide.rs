@@ -120,6 +120,7 @@ impl Facts<'_> {
         }
         self.check_checkpoints(commit).map_err(CommitError::Stale)?;
         self.check_processes(commit).map_err(CommitError::Stale)?;
+        self.check_documents(commit).map_err(CommitError::Stale)?;
         self.check_acknowledgements(commit)
             .map_err(CommitError::Stale)?;
         self.check_messages(commit)?;
@@ -174,6 +175,22 @@ impl Facts<'_> {
                 return Err(Stale::Process { process, key });
             }
             saved.insert(instance, revision + 1);
+        }
+        Ok(())
+    }
+
+    /// What is expected of a document is expected of it before the commit, however often the commit writes it.
+    fn check_documents(&self, commit: &Plain) -> Result<(), Stale> {
+        for write in &commit.documents {
+            let document = (write.collection(), write.key());
+            let actual = self.documents.get(&document).copied().unwrap_or(0);
+            if write
+                .expected_revision()
+                .is_some_and(|expected| expected != actual)
+            {
+                let (collection, key) = (document.0.to_owned(), document.1.to_owned());
+                return Err(Stale::Document { collection, key });
+            }
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub(crate) struct Facts<'c> {
     /// The last position of the log.
     pub(crate) last: Position,
     pub(crate) last_recorded_at: DateTime<Utc>,
-    /// The last number that was given to a message.
+    /// The last number that was given to a message, or to a document as its revision.
     pub(crate) last_number: u64,
     /// The last number that was given to a stream.
     pub(crate) last_stream: i64,
@@ -37,6 +37,8 @@ pub(crate) struct Facts<'c> {
     pub(crate) processes: HashMap<(&'c str, &'c str), u64>,
     /// Messages that wait, by queue and id.
     pub(crate) messages: HashSet<(&'c str, Uuid)>,
+    /// The revisions of documents, by collection and key, as far as they were asked about or written by this group.
+    pub(crate) documents: HashMap<(&'c str, &'c str), u64>,
 }
 
 /// A stream that has events.
@@ -65,6 +67,7 @@ pub(crate) struct Questions<'c> {
     checkpoints: Vec<&'c SubscriptionName>,
     processes: Vec<(&'c str, &'c str)>,
     messages: Vec<(&'c str, Uuid)>,
+    documents: Vec<(&'c str, &'c str)>,
 }
 
 /// All of it in one statement that gives one row: every row is handed from SQLite's thread to ours by itself, and often wakes it up.
@@ -84,7 +87,9 @@ const FACTS: &str = "SELECT \
      (SELECT json_group_array(json_array(r.key, p.revision)) FROM jsonb_each(?) r CROSS JOIN uno_processes p \
         ON p.process = r.value->>0 AND p.key = r.value->>1), \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_messages m \
-        ON m.queue = r.value->>0 AND m.id = unhex(r.value->>1))";
+        ON m.queue = r.value->>0 AND m.id = unhex(r.value->>1)), \
+     (SELECT json_group_array(json_array(r.key, d.revision)) FROM jsonb_each(?) r CROSS JOIN uno_documents d \
+        ON d.collection = r.value->>0 AND d.key = r.value->>1)";
 
 impl<'c> Questions<'c> {
     /// What must be known to decide these commits; with the places of their events only if `ids` is set.
@@ -124,6 +129,13 @@ impl<'c> Questions<'c> {
                 .iter()
                 .map(|ack| (ack.queue(), ack.id()));
             questions.messages.extend(acknowledged);
+            let guarded = commit
+                .documents
+                .iter()
+                .filter(|write| write.expected_revision().is_some());
+            questions
+                .documents
+                .extend(guarded.map(|write| (write.collection(), write.key())));
         }
         // The same stream often occurs many times in a group.
         questions.streams.sort_unstable();
@@ -160,7 +172,8 @@ impl<'c> Questions<'c> {
             .bind_json(&ids.collect::<Vec<_>>())
             .bind_json(&checkpoints.collect::<Vec<_>>())
             .bind_json(&self.processes)
-            .bind_json(&messages.collect::<Vec<_>>());
+            .bind_json(&messages.collect::<Vec<_>>())
+            .bind_json(&self.documents);
     }
 }
 
@@ -178,6 +191,7 @@ impl<'c> Facts<'c> {
             checkpoints: HashMap::new(),
             processes: HashMap::new(),
             messages: HashSet::new(),
+            documents: HashMap::new(),
         }
     }
 
@@ -244,6 +258,10 @@ impl<'c> Facts<'c> {
         }
         for (index,) in read::<Vec<(usize,)>>(column(row, 9)?)? {
             self.messages.insert(*asked(&questions.messages, index)?);
+        }
+        for (index, revision) in read::<Vec<(usize, u64)>>(column(row, 10)?)? {
+            self.documents
+                .insert(*asked(&questions.documents, index)?, revision);
         }
         Ok(())
     }

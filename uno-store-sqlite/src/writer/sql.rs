@@ -31,9 +31,9 @@ pub(crate) const SNAPSHOTS: &str = "INSERT OR FAIL INTO uno_snapshots (category,
      ON CONFLICT DO UPDATE SET version = excluded.version, event_id = excluded.event_id, shape = excluded.shape, \
      checksum = excluded.checksum, body = excluded.body WHERE excluded.version >= version";
 
-pub(crate) const PUT_DOCUMENTS: &str = "INSERT OR FAIL INTO uno_documents (collection, key, body) \
-     SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?) WHERE true \
-     ON CONFLICT DO UPDATE SET body = excluded.body";
+pub(crate) const PUT_DOCUMENTS: &str = "INSERT OR FAIL INTO uno_documents (collection, key, revision, body) \
+     SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?) WHERE true \
+     ON CONFLICT DO UPDATE SET revision = excluded.revision, body = excluded.body";
 
 pub(crate) const REMOVE_DOCUMENTS: &str = "DELETE FROM uno_documents \
      WHERE (collection, key) IN (SELECT value->>0, value->>1 FROM jsonb_each(?))";

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use serde::Serialize;
 use uno_core::{
-    Checkpoint, NewEvent, NewMessage, Payload, Position, ProcessWrite, Receipt, RecordedEvent,
-    Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
+    Checkpoint, DocumentChange, NewEvent, NewMessage, Payload, Position, ProcessWrite, Receipt,
+    RecordedEvent, Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
 };
 use uuid::Uuid;
 
@@ -28,7 +28,8 @@ pub(crate) struct Writes<'c> {
     streams: Vec<(i64, &'c StreamId)>,
     events: Vec<Row<'c>>,
     snapshots: HashMap<&'c StreamId, &'c Snapshot>,
-    documents: HashMap<(&'c str, &'c str), Option<&'c Payload>>,
+    /// With the revision that a document gets; `None` removes it.
+    documents: HashMap<(&'c str, &'c str), Option<(u64, &'c Payload)>>,
     checkpoints: HashMap<&'c SubscriptionName, Checkpoint>,
     processes: HashMap<(&'c str, &'c str), &'c ProcessWrite>,
     /// By number.
@@ -64,9 +65,20 @@ impl<'c> Writes<'c> {
                 *kept = snapshot;
             }
         }
-        for document in &commit.documents {
-            self.documents
-                .insert((document.collection(), document.key()), document.body());
+        for write in &commit.documents {
+            let document = (write.collection(), write.key());
+            let state = match write.change() {
+                DocumentChange::Put(body) => {
+                    facts.last_number += 1;
+                    self.last_number = Some(facts.last_number);
+                    Some((facts.last_number, body))
+                }
+                DocumentChange::Remove => None,
+                DocumentChange::Keep => continue,
+            };
+            let revision = state.map_or(0, |(revision, _)| revision);
+            facts.documents.insert(document, revision);
+            self.documents.insert(document, state);
         }
         for write in &commit.checkpoints {
             facts
@@ -257,15 +269,15 @@ impl<'c> Writes<'c> {
         });
         write(sql::SNAPSHOTS, snapshots, script);
 
-        let put = |(document, body): (&(&'c str, &'c str), &Option<&'c Payload>)| {
-            body.map(|body| (document.0, document.1, body.as_str()))
+        let put = |(document, state): (&(&'c str, &'c str), &Option<(u64, &'c Payload)>)| {
+            state.map(|(revision, body)| (document.0, document.1, revision, body.as_str()))
         };
         write(
             sql::PUT_DOCUMENTS,
             self.documents.iter().filter_map(put),
             script,
         );
-        let removed = self.documents.iter().filter(|(_, body)| body.is_none());
+        let removed = self.documents.iter().filter(|(_, state)| state.is_none());
         write(
             sql::REMOVE_DOCUMENTS,
             removed.map(|(document, _)| document),

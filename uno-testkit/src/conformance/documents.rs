@@ -2,4 +2,5 @@
 
 pub mod names;
 pub mod reads;
+pub mod revisions;
 pub mod writes;

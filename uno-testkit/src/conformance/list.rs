@@ -1,4 +1,6 @@
 //! The list of cases, once, and the macros that go through it.
+//!
+//! Long because it is a list.
 
 /// Makes a test of every case of the suite, for one store. See [`conformance`](mod@crate::conformance).
 ///
@@ -302,6 +304,22 @@ macro_rules! __conformance_documents {
                 a_scan_begins_after_a_key
                 a_scan_has_a_limit
                 pages_make_up_a_collection
+            }
+            revisions {
+                each_put_gives_a_new_revision
+                a_revision_never_comes_again
+                an_expected_revision_lets_the_commit_through
+                a_put_at_another_revision_is_stale
+                a_removal_at_another_revision_is_stale
+                a_document_taken_for_granted_at_another_revision_is_stale
+                a_missing_document_is_at_revision_zero
+                a_document_taken_for_granted_stays_as_it_is
+                what_is_expected_is_expected_before_the_commit
+                a_stale_document_undoes_everything
+                a_repeated_commit_is_not_stale
+                a_put_that_expects_nothing_is_noticed
+                of_many_who_write_a_document_one_does
+                two_commits_cannot_both_keep_what_the_other_writes
             }
             writes {
                 a_document_is_put_and_replaced

@@ -1,6 +1,6 @@
 //! The second tier: [`Transactional`](uno_core::Transactional), with all that a commit can hold.
 
-mod all_parts;
+pub(crate) mod all_parts;
 
 pub mod commits;
 pub mod concurrency;

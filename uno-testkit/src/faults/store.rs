@@ -16,8 +16,8 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::watch, time::sleep};
 use uno_core::{
-    AppendError, BoxError, Commit, CommitError, EventStore, ExpectedVersion, Head, LogPage,
-    ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, Stale, StoreChange, StoreError,
+    AppendError, BoxError, Commit, CommitError, DocumentWrite, EventStore, ExpectedVersion, Head,
+    LogPage, ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, Stale, StoreChange, StoreError,
     StreamAppend, StreamId, Transactional, Version,
 };
 
@@ -321,6 +321,13 @@ fn stale<Tx>(commit: &Commit<Tx>) -> Option<Stale> {
     if let Some(write) = commit.processes.first() {
         return Some(Stale::Process {
             process: write.process().to_owned(),
+            key: write.key().to_owned(),
+        });
+    }
+    let guarded = |write: &&DocumentWrite| write.expected_revision().is_some();
+    if let Some(write) = commit.documents.iter().find(guarded) {
+        return Some(Stale::Document {
+            collection: write.collection().to_owned(),
             key: write.key().to_owned(),
         });
     }

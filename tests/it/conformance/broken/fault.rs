@@ -37,6 +37,14 @@ pub(crate) enum Fault {
     NeverReplaces,
     CutsLongNames,
     WritesDocumentsOneByOne,
+    PutsDocumentsUnasked,
+    PutsNewDocumentsUnasked,
+    RemovesDocumentsUnasked,
+    KeepsDocumentsUnasked,
+    DistrustsRevisions,
+    RemovesKeptDocuments,
+    RewritesKeptDocuments,
+    ExpectsWhatTheCommitWrote,
     ForgetsDocumentsBeyond(usize),
     IgnoresUnchanged,
     IgnoresUnchangedAtZero,
@@ -138,6 +146,8 @@ pub(crate) enum Fault {
     HeadOfAnEmptyLogFails,
 
     // Records.
+    RevisionsOfDocumentsStay,
+    RevisionsOfDocumentsStartAtZero,
     LoadsAsOftenAsAsked,
     LoadsMissing,
     FoldsCollections,

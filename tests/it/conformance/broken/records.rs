@@ -34,7 +34,20 @@ impl Broken {
     }
 
     fn document(&self, document: &Document) -> Document {
-        Document::new(document.key().to_owned(), self.body(document.body()))
+        let revision = self.revision(document);
+        Document::new(
+            document.key().to_owned(),
+            revision,
+            self.body(document.body()),
+        )
+    }
+
+    fn revision(&self, document: &Document) -> u64 {
+        match self.fault {
+            Fault::RevisionsOfDocumentsStay => 1,
+            Fault::RevisionsOfDocumentsStartAtZero => document.revision() - 1,
+            _ => document.revision(),
+        }
     }
 
     pub(crate) async fn documents(
@@ -59,7 +72,7 @@ impl Broken {
                 let known: HashSet<_> = found.iter().map(Document::key).collect();
                 let missing = keys.iter().filter(|key| !known.contains(key.as_str()));
                 documents.extend(
-                    missing.map(|key| Document::new(key.clone(), Payload::from_stored("null"))),
+                    missing.map(|key| Document::new(key.clone(), 1, Payload::from_stored("null"))),
                 );
             }
             Fault::ReadsForwardWhenBackward => documents.reverse(),

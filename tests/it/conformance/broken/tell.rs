@@ -245,6 +245,10 @@ fn somebody(stale: &Stale) -> Stale {
             process: process.clone(),
             key: "somebody".into(),
         },
+        Stale::Document { collection, .. } => Stale::Document {
+            collection: collection.clone(),
+            key: "somebody".into(),
+        },
         Stale::Message { queue, .. } => Stale::Message {
             queue: queue.clone(),
             id: uuid::Uuid::nil(),

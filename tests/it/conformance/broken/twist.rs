@@ -172,6 +172,14 @@ impl Broken {
                     }
                 }
             }
+            Fault::PutsDocumentsUnasked
+            | Fault::PutsNewDocumentsUnasked
+            | Fault::RemovesDocumentsUnasked
+            | Fault::KeepsDocumentsUnasked
+            | Fault::DistrustsRevisions
+            | Fault::RemovesKeptDocuments
+            | Fault::RewritesKeptDocuments
+            | Fault::ExpectsWhatTheCommitWrote => self.twist_guards(commit).await,
             Fault::NeverRemoves => commit.documents.retain(|write| write.body().is_some()),
             Fault::ForgetsDocumentsBeyond(count) => commit.documents.truncate(count),
             Fault::MovesCheckpointsUnasked

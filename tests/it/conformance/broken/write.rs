@@ -5,9 +5,9 @@ use std::sync::{Arc, atomic::Ordering};
 use futures_util::FutureExt as _;
 use tokio::task::yield_now;
 use uno_core::{
-    AppendError, CheckpointStore as _, Commit, CommitError, EventStore as _, ExpectedVersion,
-    Position, ProcessStore as _, ReadLog, Receipt, Stale, StoreError, StreamAppend, StreamAppended,
-    StreamId, Transactional as _, Version,
+    AppendError, CheckpointStore as _, Commit, CommitError, DocumentStore as _, EventStore as _,
+    ExpectedVersion, Position, ProcessStore as _, ReadLog, Receipt, Stale, StoreError,
+    StreamAppend, StreamAppended, StreamId, Transactional as _, Version,
 };
 use uno_store_memory::MemoryTx;
 
@@ -270,6 +270,20 @@ impl Broken {
                 return Err(CommitError::Stale(Stale::Process { process, key }));
             }
         }
+        for write in &commit.documents {
+            let (collection, key) = (write.collection().to_owned(), write.key().to_owned());
+            let found = self
+                .inner
+                .load_documents(&collection, std::slice::from_ref(&key))
+                .await?;
+            let actual = found.first().map_or(0, |document| document.revision());
+            if write
+                .expected_revision()
+                .is_some_and(|expected| expected != actual)
+            {
+                return Err(CommitError::Stale(Stale::Document { collection, key }));
+            }
+        }
         for acknowledgement in &commit.acknowledgements {
             let waiting = self
                 .inner
@@ -289,6 +303,9 @@ impl Broken {
             Fault::MovesCheckpointsUnasked,
             Fault::SavesProcessesUnasked,
             Fault::AcknowledgesUnasked,
+            Fault::PutsDocumentsUnasked,
+            Fault::RemovesDocumentsUnasked,
+            Fault::KeepsDocumentsUnasked,
         ] {
             Self::new(self.inner.clone(), unasked)
                 .twist(&mut commit)

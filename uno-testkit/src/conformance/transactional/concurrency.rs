@@ -193,7 +193,8 @@ pub async fn aborted_commits_happen_whole_or_not_at_all<H: BackendHarness>(
 /// Guarantee 1: nobody sees the document of a commit without its events.
 pub async fn nobody_sees_half_a_commit<H: BackendHarness>(t: &Trial<H>) -> Outcome {
     let notes = stream("a");
-    let (store, batches): (_, Vec<_>) = (Arc::clone(t.store()), (0..30).map(|_| event()).collect());
+    let (store, batches): (_, Vec<_>) =
+        (Arc::clone(t.store()), (0..100).map(|_| event()).collect());
     let writer = tokio::spawn({
         let (notes, batches) = (notes.clone(), batches.clone());
         async move {

@@ -48,6 +48,82 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         &[Fault::ScansIncludeAfter],
     ),
     (
+        "documents::revisions::each_put_gives_a_new_revision",
+        &[
+            Fault::RevisionsOfDocumentsStay,
+            Fault::RevisionsOfDocumentsStartAtZero,
+        ],
+    ),
+    (
+        "documents::revisions::a_revision_never_comes_again",
+        &[Fault::RevisionsOfDocumentsStay],
+    ),
+    (
+        "documents::revisions::an_expected_revision_lets_the_commit_through",
+        &[Fault::DistrustsRevisions, Fault::RemovesKeptDocuments],
+    ),
+    (
+        "documents::revisions::a_put_at_another_revision_is_stale",
+        &[
+            Fault::PutsDocumentsUnasked,
+            Fault::PutsNewDocumentsUnasked,
+            Fault::SwallowsStale,
+            Fault::SaysNobodyIsStale,
+        ],
+    ),
+    (
+        "documents::revisions::a_removal_at_another_revision_is_stale",
+        &[Fault::RemovesDocumentsUnasked],
+    ),
+    (
+        "documents::revisions::a_document_taken_for_granted_at_another_revision_is_stale",
+        &[Fault::KeepsDocumentsUnasked],
+    ),
+    (
+        "documents::revisions::a_missing_document_is_at_revision_zero",
+        &[
+            Fault::PutsDocumentsUnasked,
+            Fault::PutsNewDocumentsUnasked,
+            Fault::RemovesDocumentsUnasked,
+            Fault::KeepsDocumentsUnasked,
+        ],
+    ),
+    (
+        "documents::revisions::a_document_taken_for_granted_stays_as_it_is",
+        &[Fault::RemovesKeptDocuments, Fault::RewritesKeptDocuments],
+    ),
+    (
+        "documents::revisions::what_is_expected_is_expected_before_the_commit",
+        &[
+            Fault::ExpectsWhatTheCommitWrote,
+            Fault::PutsDocumentsUnasked,
+        ],
+    ),
+    (
+        "documents::revisions::a_stale_document_undoes_everything",
+        &[
+            Fault::PutsDocumentsUnasked,
+            Fault::WritesOutside(Part::Rows),
+            Fault::WritesOutside(Part::Messages),
+        ],
+    ),
+    (
+        "documents::revisions::a_repeated_commit_is_not_stale",
+        &[Fault::TakesRepeatsForConflicts, Fault::RepeatsCommits],
+    ),
+    (
+        "documents::revisions::a_put_that_expects_nothing_is_noticed",
+        &[Fault::PutsDocumentsUnasked],
+    ),
+    (
+        "documents::revisions::of_many_who_write_a_document_one_does",
+        &[Fault::ChecksThenActs, Fault::PutsDocumentsUnasked],
+    ),
+    (
+        "documents::revisions::two_commits_cannot_both_keep_what_the_other_writes",
+        &[Fault::ChecksThenActs, Fault::KeepsDocumentsUnasked],
+    ),
+    (
         "documents::writes::a_document_is_put_and_replaced",
         &[Fault::NeverReplaces],
     ),
