@@ -88,6 +88,19 @@ impl Queues {
             .collect()
     }
 
+    pub(crate) fn read_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Vec<QueuedMessage> {
+        let mut messages = self.read(queue, after, usize::MAX);
+        messages.retain(|queued| queued.message().key() == key);
+        messages.truncate(limit);
+        messages
+    }
+
     pub(crate) fn depth(&self, queue: &str) -> (u64, Option<DateTime<Utc>>) {
         let Some(queue) = self.queues.get(queue) else {
             return (0, None);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Limits, Refusal, metadata, text};
-use crate::{Commit, Payload, StreamAppend};
+use crate::{Commit, Payload, StreamAppend, TimerWrite};
 
 /// The longest name or key of a document, a process or a message, in bytes: what every database can index.
 const MAX_NAME: usize = 512;
@@ -58,6 +58,9 @@ impl Limits {
             name("process.process", process.process())?;
             name("process.key", process.key())?;
             body("process.body", process.body())?;
+            for entry in process.history() {
+                body("process.history", entry)?;
+            }
         }
         for message in &commit.messages {
             name("message.queue", message.queue())?;
@@ -68,6 +71,23 @@ impl Limits {
         }
         for acknowledgement in &commit.acknowledgements {
             name("acknowledgement.queue", acknowledgement.queue())?;
+        }
+        let mut timers = HashSet::with_capacity(commit.timers.len());
+        for timer in &commit.timers {
+            name("timer.process", timer.process())?;
+            if !timers.insert((timer.process(), timer.id())) {
+                let reason = format!("has {} of {} more than once", timer.id(), timer.process());
+                return Err(Refusal::new("timers", reason));
+            }
+            if let TimerWrite::Set(timer) = timer {
+                name("timer.key", timer.key())?;
+                body("timer.payload", timer.payload())?;
+                metadata(timer.metadata())?;
+            }
+        }
+        for handled in &commit.inbox {
+            name("inbox.consumer", handled.consumer())?;
+            body("inbox.outputs", handled.outputs())?;
         }
         Ok(())
     }
