@@ -1,12 +1,15 @@
 //! Instances of processes, and queues of messages.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Row as _, postgres::PgRow};
 use uno_core::{
-    Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage,
-    StoreError,
+    DueTimers, HistoryRecord, InboxRecord, InboxStore, Metadata, NewMessage, Payload,
+    ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, StoreError, Timer, TimerStore,
 };
+use uuid::Uuid;
 
 use super::{PgStore, askable, corrupt};
 use crate::{
@@ -118,6 +121,28 @@ impl ProcessStore for PgStore {
         .await
     }
 
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        let _ = (queue, key, after, limit);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
+        let _ = (process, key, after, limit);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
         if !askable(queue) {
             return Ok((0, None));
@@ -141,6 +166,36 @@ impl ProcessStore for PgStore {
             u64::try_from(count).map_err(corrupt)?,
             since.map(|PgTime(time)| time),
         ))
+    }
+}
+
+#[async_trait]
+impl TimerStore for PgStore {
+    async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
+        let _ = (process, limit);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
+    async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
+        let _ = (process, key);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+}
+
+#[async_trait]
+impl InboxStore for PgStore {
+    async fn load_inbox(
+        &self,
+        consumer: &str,
+        ids: &[Uuid],
+    ) -> Result<Vec<InboxRecord>, StoreError> {
+        let _ = (consumer, ids);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
+    async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
+        let _ = (consumer, older_than);
+        Err(StoreError::Unsupported { what: "this" })
     }
 }
 

@@ -1,11 +1,15 @@
 //! Process instances and queues.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use uno_core::{
-    NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, StoreError,
+    DueTimers, HistoryRecord, InboxRecord, InboxStore, NewMessage, Payload, ProcessRecord,
+    ProcessStatus, ProcessStore, QueuedMessage, StoreError, Timer, TimerStore,
 };
+use uuid::Uuid;
 
 use super::{SqliteStore, documents::distinct};
 use crate::{
@@ -91,6 +95,28 @@ impl ProcessStore for SqliteStore {
         messages.await
     }
 
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        let _ = (queue, key, after, limit);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
+        let _ = (process, key, after, limit);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
         let location = self.core().settings.location.clone();
         let queue = queue.to_owned();
@@ -104,6 +130,36 @@ impl ProcessStore for SqliteStore {
             })
         });
         depth.await
+    }
+}
+
+#[async_trait]
+impl TimerStore for SqliteStore {
+    async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
+        let _ = (process, limit);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
+    async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
+        let _ = (process, key);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+}
+
+#[async_trait]
+impl InboxStore for SqliteStore {
+    async fn load_inbox(
+        &self,
+        consumer: &str,
+        ids: &[Uuid],
+    ) -> Result<Vec<InboxRecord>, StoreError> {
+        let _ = (consumer, ids);
+        Err(StoreError::Unsupported { what: "this" })
+    }
+
+    async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
+        let _ = (consumer, older_than);
+        Err(StoreError::Unsupported { what: "this" })
     }
 }
 
