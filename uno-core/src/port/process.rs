@@ -20,7 +20,8 @@ use crate::{Metadata, Payload, StoreError};
 ///    [`Stale`](crate::Stale::Message): a message is handled with effect once, however many try.
 /// 4. A message id occurs once in a queue; adding it again while it is there is refused.
 /// 5. The entries of history in a [`ProcessWrite`] are kept exactly if it takes effect, with the store's time, and are never
-///    changed. Their numbers are the writer's, who has them from the record that the revision guards.
+///    changed: one whose number is taken is not kept. Their numbers are the writer's, from 1 on, who has them from the record
+///    that the revision guards.
 #[async_trait]
 pub trait ProcessStore: fmt::Debug + Send + Sync + 'static {
     /// The instances with these keys, as far as they exist, in any order.
@@ -215,7 +216,7 @@ impl ProcessWrite {
         }
     }
 
-    /// The same, adding these entries to the instance's history, numbered from `first` on.
+    /// The same, adding these entries to the instance's history, numbered from `first` on, which is at least 1.
     #[must_use]
     pub fn with_history(mut self, first: u64, entries: Vec<Payload>) -> Self {
         self.first_entry = first;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Metadata, Payload, StoreError, truncate_to_micros};
+use crate::{Metadata, Payload, StoreError};
 
 /// Keeps the timers of processes. All are written in a [`Commit`](crate::Commit).
 ///
@@ -14,7 +14,7 @@ use crate::{Metadata, Payload, StoreError, truncate_to_micros};
 ///
 /// # Contract
 /// 1. A timer that is set is there exactly if its commit took effect, until it is fired or cancelled. Setting one that is
-///    there replaces it: when it is due, and what it says.
+///    there replaces it: when it is due, what it says, and whose it is.
 /// 2. No timer is due before its time by the store's clock. Those that are due are read in the order of their times, and for
 ///    one time in that of their ids.
 /// 3. [`TimerWrite::Fire`] of a timer that is not there makes the whole commit [`Stale`](crate::Stale::Timer): a timer
@@ -40,18 +40,25 @@ const _: fn(&dyn TimerStore) = |_| {};
 pub enum Due {
     /// So long after the commit takes effect, by the store's clock. Counted in whole microseconds.
     After(Duration),
-    /// At this time, by the store's clock. A time that has passed is due at once.
+    /// At this time, by the store's clock. A time that has passed is due at once, before those that passed later.
     At(DateTime<Utc>),
 }
 
 impl Due {
+    /// The earliest time that every store can keep.
+    pub const EARLIEST: DateTime<Utc> = match DateTime::from_timestamp(-62_135_596_800, 0) {
+        Some(time) => time,
+        None => DateTime::<Utc>::MIN_UTC,
+    };
+
     /// The latest time that every store can keep.
     pub const LATEST: DateTime<Utc> = match DateTime::from_timestamp(253_402_300_799, 999_999_000) {
         Some(time) => time,
         None => DateTime::<Utc>::MAX_UTC,
     };
 
-    /// The time, if the store's clock shows `now`; at most [`LATEST`](Self::LATEST).
+    /// The time, if the store's clock shows `now`, within [`EARLIEST`](Self::EARLIEST) and [`LATEST`](Self::LATEST) and in
+    /// whole microseconds. A time within a leap second is one of the second after it: no store can keep it otherwise.
     #[must_use]
     pub fn time(self, now: DateTime<Utc>) -> DateTime<Utc> {
         let time = match self {
@@ -60,9 +67,11 @@ impl Due {
                 .ok()
                 .and_then(|wait| now.checked_add_signed(wait)),
         };
-        time.map_or(Self::LATEST, |time| {
-            truncate_to_micros(time).min(Self::LATEST)
-        })
+        // There and back again, since only chrono knows of leap seconds.
+        time.and_then(|time| DateTime::from_timestamp_micros(time.timestamp_micros()))
+            .map_or(Self::LATEST, |time| {
+                time.clamp(Self::EARLIEST, Self::LATEST)
+            })
     }
 }
 
@@ -284,12 +293,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_beyond_what_stores_can_keep_is_the_latest_one() {
+    fn a_time_that_not_every_store_can_keep_is_the_nearest_one_that_is() {
         let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(Due::LATEST.to_rfc3339(), "9999-12-31T23:59:59.999999+00:00");
         assert_eq!(Due::After(Duration::MAX).time(now), Due::LATEST);
         assert_eq!(Due::At(DateTime::<Utc>::MAX_UTC).time(now), Due::LATEST);
         assert_eq!(Due::At(now).time(Due::LATEST), now);
+        assert_eq!(Due::EARLIEST.to_rfc3339(), "0001-01-01T00:00:00+00:00");
+        assert_eq!(Due::At(DateTime::<Utc>::MIN_UTC).time(now), Due::EARLIEST);
+        let leap = Due::At("2016-12-31T23:59:60.5Z".parse().unwrap()).time(now);
+        assert_eq!(leap.to_rfc3339(), "2017-01-01T00:00:00.500+00:00");
         let wait = Due::After(Duration::from_nanos(1_999)).time(now);
         assert_eq!(wait.to_rfc3339(), "2026-01-01T00:00:00.000001+00:00");
     }

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
-use uno_core::{EventId, Position, StoreEpoch, StoreError, StreamId, SubscriptionName, Version};
+use uno_core::{
+    EventId, Position, StoreEpoch, StoreError, StreamId, SubscriptionName, TimerWrite, Version,
+};
 use uuid::Uuid;
 
 use super::job::Plain;
@@ -37,6 +39,10 @@ pub(crate) struct Facts<'c> {
     pub(crate) processes: HashMap<(&'c str, &'c str), u64>,
     /// Messages that wait, by queue and id.
     pub(crate) messages: HashSet<(&'c str, Uuid)>,
+    /// Timers that are pending, by process and id, as far as one is to be fired.
+    pub(crate) timers: HashSet<(&'c str, Uuid)>,
+    /// Messages that were handled, by consumer and id.
+    pub(crate) inbox: HashSet<(&'c str, Uuid)>,
 }
 
 /// A stream that has events.
@@ -65,6 +71,8 @@ pub(crate) struct Questions<'c> {
     checkpoints: Vec<&'c SubscriptionName>,
     processes: Vec<(&'c str, &'c str)>,
     messages: Vec<(&'c str, Uuid)>,
+    timers: Vec<(&'c str, Uuid)>,
+    inbox: Vec<(&'c str, Uuid)>,
 }
 
 /// All of it in one statement that gives one row: every row is handed from SQLite's thread to ours by itself, and often wakes it up.
@@ -84,7 +92,11 @@ const FACTS: &str = "SELECT \
      (SELECT json_group_array(json_array(r.key, p.revision)) FROM jsonb_each(?) r CROSS JOIN uno_processes p \
         ON p.process = r.value->>0 AND p.key = r.value->>1), \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_messages m \
-        ON m.queue = r.value->>0 AND m.id = unhex(r.value->>1))";
+        ON m.queue = r.value->>0 AND m.id = unhex(r.value->>1)), \
+     (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_timers t INDEXED BY uno_timers_id \
+        ON t.process = r.value->>0 AND t.id = unhex(r.value->>1)), \
+     (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_inbox i \
+        ON i.consumer = r.value->>0 AND i.id = unhex(r.value->>1))";
 
 impl<'c> Questions<'c> {
     /// What must be known to decide these commits; with the places of their events only if `ids` is set.
@@ -124,6 +136,19 @@ impl<'c> Questions<'c> {
                 .iter()
                 .map(|ack| (ack.queue(), ack.id()));
             questions.messages.extend(acknowledged);
+            // What is set or cancelled may be there or not.
+            let fired = commit
+                .timers
+                .iter()
+                .filter(|write| matches!(write, TimerWrite::Fire { .. }));
+            questions
+                .timers
+                .extend(fired.map(|write| (write.process(), write.id())));
+            let handled = commit
+                .inbox
+                .iter()
+                .map(|handled| (handled.consumer(), handled.id()));
+            questions.inbox.extend(handled);
         }
         // The same stream often occurs many times in a group.
         questions.streams.sort_unstable();
@@ -150,17 +175,15 @@ impl<'c> Questions<'c> {
             .map(|stream| (stream.category().as_str(), stream.key()));
         let ids = self.ids.iter().map(|id| id.as_uuid().simple().to_string());
         let checkpoints = self.checkpoints.iter().map(|name| name.as_str());
-        let messages = self
-            .messages
-            .iter()
-            .map(|(queue, id)| (queue, id.simple().to_string()));
         script
             .push(FACTS)
             .bind_json(&streams.collect::<Vec<_>>())
             .bind_json(&ids.collect::<Vec<_>>())
             .bind_json(&checkpoints.collect::<Vec<_>>())
             .bind_json(&self.processes)
-            .bind_json(&messages.collect::<Vec<_>>());
+            .bind_json(&names(&self.messages))
+            .bind_json(&names(&self.timers))
+            .bind_json(&names(&self.inbox));
     }
 }
 
@@ -178,6 +201,8 @@ impl<'c> Facts<'c> {
             checkpoints: HashMap::new(),
             processes: HashMap::new(),
             messages: HashSet::new(),
+            timers: HashSet::new(),
+            inbox: HashSet::new(),
         }
     }
 
@@ -245,6 +270,12 @@ impl<'c> Facts<'c> {
         for (index,) in read::<Vec<(usize,)>>(column(row, 9)?)? {
             self.messages.insert(*asked(&questions.messages, index)?);
         }
+        for (index,) in read::<Vec<(usize,)>>(column(row, 10)?)? {
+            self.timers.insert(*asked(&questions.timers, index)?);
+        }
+        for (index,) in read::<Vec<(usize,)>>(column(row, 11)?)? {
+            self.inbox.insert(*asked(&questions.inbox, index)?);
+        }
         Ok(())
     }
 
@@ -267,6 +298,11 @@ impl<'c> Facts<'c> {
         }
         Ok(())
     }
+}
+
+fn names<'c>(pairs: &[(&'c str, Uuid)]) -> Vec<(&'c str, String)> {
+    let name = |(name, id): &(&'c str, Uuid)| (*name, id.simple().to_string());
+    pairs.iter().map(name).collect()
 }
 
 /// What SQLite has written as JSON.
