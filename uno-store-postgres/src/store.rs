@@ -4,8 +4,10 @@ mod checkpoints;
 mod commits;
 mod documents;
 mod events;
+mod inbox;
 mod processes;
 mod status;
+mod timers;
 
 use std::{fmt, sync::Arc};
 

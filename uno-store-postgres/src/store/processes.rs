@@ -1,15 +1,12 @@
-//! Instances of processes, and queues of messages.
-
-use std::time::Duration;
+//! Instances of processes with their histories, and queues of messages.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Row as _, postgres::PgRow};
 use uno_core::{
-    DueTimers, HistoryRecord, InboxRecord, InboxStore, Metadata, NewMessage, Payload,
-    ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, StoreError, Timer, TimerStore,
+    HistoryRecord, Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore,
+    QueuedMessage, StoreError,
 };
-use uuid::Uuid;
 
 use super::{PgStore, askable, corrupt};
 use crate::{
@@ -26,6 +23,12 @@ const LIST: &str = "SELECT key, revision, status, body FROM {schema}.processes \
 
 const READ: &str = "SELECT number, id, key, name, payload, metadata, enqueued_at FROM {schema}.queue \
      WHERE queue = $1 AND number > $2 AND number <= $3 ORDER BY number LIMIT $4";
+
+const READ_OF: &str = "SELECT number, id, key, name, payload, metadata, enqueued_at FROM {schema}.queue \
+     WHERE queue = $1 AND number > $2 AND number <= $3 AND key = $5 ORDER BY number LIMIT $4";
+
+const HISTORY: &str = "SELECT number, recorded_at, entry FROM {schema}.history \
+     WHERE process = $1 AND key = $2 AND number > $3 ORDER BY number LIMIT $4";
 
 const DEPTH: &str = "SELECT count(*), min(enqueued_at) FROM {schema}.queue WHERE queue = $1";
 
@@ -106,19 +109,7 @@ impl ProcessStore for PgStore {
         after: u64,
         max: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
-        // There is no number beyond what Postgres can keep.
-        let Ok(after) = i64::try_from(after) else {
-            return Ok(Vec::new());
-        };
-        if !askable(queue) {
-            return Ok(Vec::new());
-        }
-        let queue = queue.to_owned();
-        reader::see_own(&self.reads, &self.shared, Order::Queue, move |session| {
-            let queue = queue.clone();
-            Box::pin(async move { read(session, &queue, after, max).await })
-        })
-        .await
+        self.queued(queue, None, after, max).await
     }
 
     async fn read_queue_of(
@@ -126,10 +117,9 @@ impl ProcessStore for PgStore {
         queue: &str,
         key: &str,
         after: u64,
-        limit: usize,
+        max: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
-        let _ = (queue, key, after, limit);
-        Err(StoreError::Unsupported { what: "this" })
+        self.queued(queue, Some(key), after, max).await
     }
 
     async fn read_history(
@@ -137,10 +127,32 @@ impl ProcessStore for PgStore {
         process: &str,
         key: &str,
         after: u64,
-        limit: usize,
+        max: usize,
     ) -> Result<Vec<HistoryRecord>, StoreError> {
-        let _ = (process, key, after, limit);
-        Err(StoreError::Unsupported { what: "this" })
+        // There is no number beyond what Postgres can keep.
+        let Ok(after) = i64::try_from(after) else {
+            return Ok(Vec::new());
+        };
+        if !askable(process) || !askable(key) {
+            return Ok(Vec::new());
+        }
+        let (process, key) = (process.to_owned(), key.to_owned());
+        self.read(move |session| {
+            let (process, key) = (process.clone(), key.clone());
+            Box::pin(async move {
+                session.ready().await?;
+                let query = session.shared().sql(HISTORY);
+                let query = query.query(session.shared().options.is_prepared());
+                let query = query.bind(process).bind(key).bind(after).bind(limit(max));
+                query
+                    .fetch_all(session.connection())
+                    .await?
+                    .iter()
+                    .map(entry)
+                    .collect()
+            })
+        })
+        .await
     }
 
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
@@ -169,33 +181,28 @@ impl ProcessStore for PgStore {
     }
 }
 
-#[async_trait]
-impl TimerStore for PgStore {
-    async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
-        let _ = (process, limit);
-        Err(StoreError::Unsupported { what: "this" })
-    }
-
-    async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
-        let _ = (process, key);
-        Err(StoreError::Unsupported { what: "this" })
-    }
-}
-
-#[async_trait]
-impl InboxStore for PgStore {
-    async fn load_inbox(
+impl PgStore {
+    /// The messages of a queue, or those of one key in it.
+    async fn queued(
         &self,
-        consumer: &str,
-        ids: &[Uuid],
-    ) -> Result<Vec<InboxRecord>, StoreError> {
-        let _ = (consumer, ids);
-        Err(StoreError::Unsupported { what: "this" })
-    }
-
-    async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
-        let _ = (consumer, older_than);
-        Err(StoreError::Unsupported { what: "this" })
+        queue: &str,
+        key: Option<&str>,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        // There is no number beyond what Postgres can keep.
+        let Ok(after) = i64::try_from(after) else {
+            return Ok(Vec::new());
+        };
+        if !askable(queue) || !key.is_none_or(askable) {
+            return Ok(Vec::new());
+        }
+        let (queue, key) = (queue.to_owned(), key.map(str::to_owned));
+        reader::see_own(&self.reads, &self.shared, Order::Queue, move |session| {
+            let (queue, key) = (queue.clone(), key.clone());
+            Box::pin(async move { read(session, &queue, key, after, max).await })
+        })
+        .await
     }
 }
 
@@ -204,14 +211,19 @@ impl InboxStore for PgStore {
 async fn read(
     session: &mut Session,
     queue: &str,
+    key: Option<String>,
     after: i64,
     max: usize,
 ) -> Result<Below<Vec<QueuedMessage>>, Fault> {
     session.ready().await?;
     let horizon = Order::Queue.horizon(session).await?;
-    let query = session.shared().sql(READ);
+    let text = if key.is_some() { READ_OF } else { READ };
+    let query = session.shared().sql(text);
     let query = query.query(session.shared().options.is_prepared());
-    let query = query.bind(queue).bind(after).bind(horizon).bind(limit(max));
+    let mut query = query.bind(queue).bind(after).bind(horizon).bind(limit(max));
+    if let Some(key) = key {
+        query = query.bind(key);
+    }
     let rows = query.fetch_all(session.connection()).await?;
     let found = rows
         .iter()
@@ -235,6 +247,13 @@ fn record(row: &PgRow) -> Result<ProcessRecord, Fault> {
         status,
         Payload::from_stored(row.try_get::<PgJson, _>(3)?.0),
     ))
+}
+
+fn entry(row: &PgRow) -> Result<HistoryRecord, Fault> {
+    let number = u64::try_from(row.try_get::<i64, _>(0)?).map_err(Fault::corrupt)?;
+    let recorded_at = row.try_get::<PgTime, _>(1)?.0;
+    let entry = Payload::from_stored(row.try_get::<PgJson, _>(2)?.0);
+    Ok(HistoryRecord::new(number, recorded_at, entry))
 }
 
 fn message(row: &PgRow, queue: &str) -> Result<QueuedMessage, Fault> {
