@@ -14,3 +14,4 @@ mod outcomes;
 mod queues;
 mod support;
 mod tailing;
+mod timers;

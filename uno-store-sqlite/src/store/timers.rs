@@ -89,3 +89,46 @@ fn timer(row: &SqliteRow) -> Result<Timer, StoreError> {
 fn due_at(row: &SqliteRow) -> Result<DateTime<Utc>, StoreError> {
     row::time(column(row, 2)?).ok_or_else(|| corrupt("the time of a timer"))
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+    use super::*;
+
+    /// How SQLite goes about a statement on an empty store.
+    async fn plan(statement: &'static str) -> Result<Vec<String>, sqlx::Error> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+        let schema = include_str!("../schema/0001_log_and_records.sql");
+        sqlx::raw_sql(schema).execute(&mut connection).await?;
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows = sqlx::query(explain).fetch_all(&mut connection).await?;
+        rows.iter().map(|row| row.try_get("detail")).collect()
+    }
+
+    /// Whatever is pending, only what is due is looked at, and one more: along the order, and never by sorting.
+    #[tokio::test]
+    async fn due_timers_are_read_along_their_order() -> Result<(), sqlx::Error> {
+        let plan = plan(DUE).await?;
+        let searches: Vec<_> = plan
+            .iter()
+            .filter(|step| step.contains("uno_timers"))
+            .collect();
+        let along =
+            |sign| format!("SEARCH uno_timers USING PRIMARY KEY (process=? AND due_at{sign}?)");
+        assert_eq!(searches, [&along('<'), &along('>')], "{plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("B-TREE")), "{plan:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn timers_of_an_instance_are_found_by_its_key() -> Result<(), sqlx::Error> {
+        let plan = plan(LIST).await?;
+        assert!(
+            plan.iter()
+                .any(|step| step.contains("uno_timers_key (process=? AND key=?)")),
+            "{plan:?}"
+        );
+        Ok(())
+    }
+}

@@ -196,7 +196,7 @@ impl ProcessStore for Broken {
         after: u64,
         limit: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
-        self.inner.read_queue_of(queue, key, after, limit).await
+        self.queue_of(queue, key, after, limit).await
     }
 
     async fn read_history(
@@ -206,7 +206,7 @@ impl ProcessStore for Broken {
         after: u64,
         limit: usize,
     ) -> Result<Vec<HistoryRecord>, StoreError> {
-        self.inner.read_history(process, key, after, limit).await
+        self.history(process, key, after, limit).await
     }
 
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
@@ -215,28 +215,30 @@ impl ProcessStore for Broken {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl TimerStore for Broken {
     async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
-        self.inner.due_timers(process, limit).await
+        self.due(process, limit).await
     }
 
     async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
-        self.inner.list_timers(process, key).await
+        self.timers(process, key).await
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl InboxStore for Broken {
     async fn load_inbox(
         &self,
         consumer: &str,
         ids: &[Uuid],
     ) -> Result<Vec<InboxRecord>, StoreError> {
-        self.inner.load_inbox(consumer, ids).await
+        self.handled(consumer, ids).await
     }
 
     async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
-        self.inner.prune_inbox(consumer, older_than).await
+        self.prune(consumer, older_than).await
     }
 }
 
