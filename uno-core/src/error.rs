@@ -166,6 +166,22 @@ pub enum Stale {
         /// The message's id.
         id: uuid::Uuid,
     },
+    /// The timer was fired or cancelled by somebody else.
+    #[error("timer {id} of process {process} was fired or cancelled by somebody else")]
+    Timer {
+        /// The process.
+        process: String,
+        /// The timer's id.
+        id: uuid::Uuid,
+    },
+    /// The consumer has handled the message already.
+    #[error("message {id} was handled by {consumer} already")]
+    Inbox {
+        /// The consumer.
+        consumer: String,
+        /// The message's id.
+        id: uuid::Uuid,
+    },
 }
 
 /// Why a commit was not carried out. Nothing of it was, but for an unknown append.
@@ -175,7 +191,7 @@ pub enum CommitError {
     /// The events could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// A checkpoint, process, document or message was not as expected.
+    /// A checkpoint, process, document, message or timer was not as expected.
     #[error(transparent)]
     Stale(Stale),
     /// The caller's own work in the transaction failed.

@@ -26,8 +26,8 @@
 //! * A **commit** is data: events, checkpoints, read-model rows, messages and the caller's own work
 //!   that become durable together or not at all ([`Commit`], [`Transactional`]).
 //! * Ports come in tiers, so that a backend implements as many as it can: [`EventStore`], then
-//!   [`Transactional`], [`DocumentStore`], [`CheckpointStore`], and [`ProcessStore`]. A store that has
-//!   them all is a [`Backend`].
+//!   [`Transactional`], [`DocumentStore`], [`CheckpointStore`], and for processes [`ProcessStore`], [`TimerStore`]
+//!   and [`InboxStore`]. A store that has them all is a [`Backend`].
 //!
 //! # What it does not do
 //!
@@ -82,11 +82,12 @@ pub use crate::{
     payload::Payload,
     port::{
         Acknowledgement, AsOf, Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit,
-        Direction, Document, DocumentChange, DocumentStore, DocumentWrite, EventFilter, EventStore,
-        EventStoreExt, Head, LogPage, LogPager, NewMessage, ProcessRecord, ProcessStatus,
+        Direction, Document, DocumentChange, DocumentStore, DocumentWrite, Due, DueTimers,
+        EventFilter, EventStore, EventStoreExt, Head, HistoryRecord, InboxRecord, InboxStore,
+        InboxWrite, LogPage, LogPager, NewMessage, NewTimer, ProcessRecord, ProcessStatus,
         ProcessStore, ProcessWrite, QueuedMessage, ReadEventsError, ReadLog, ReadStream, Receipt,
         Snapshot, StoreChange, StreamAppend, StreamAppended, SubscriptionName,
-        SubscriptionNameError, Transactional, Work,
+        SubscriptionNameError, Timer, TimerStore, TimerWrite, Transactional, Work,
     },
     recorded_event::{RecordedEvent, RecordedParts},
     stream_id::{Category, StreamId, StreamIdError},

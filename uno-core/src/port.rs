@@ -5,9 +5,11 @@ mod checkpoint;
 mod commit;
 mod document;
 mod event_store;
+mod inbox;
 mod process;
 mod query;
 mod snapshot;
+mod timer;
 mod transactional;
 
 pub use self::{
@@ -18,11 +20,13 @@ pub use self::{
     commit::{Commit, Receipt, StreamAppend, StreamAppended, Work},
     document::{Document, DocumentChange, DocumentStore, DocumentWrite},
     event_store::{EventStore, EventStoreExt, Head, LogPager, ReadEventsError, StoreChange},
+    inbox::{InboxRecord, InboxStore, InboxWrite},
     process::{
-        Acknowledgement, NewMessage, ProcessRecord, ProcessStatus, ProcessStore, ProcessWrite,
-        QueuedMessage,
+        Acknowledgement, HistoryRecord, NewMessage, ProcessRecord, ProcessStatus, ProcessStore,
+        ProcessWrite, QueuedMessage,
     },
     query::{AsOf, Direction, EventFilter, LogPage, ReadLog, ReadStream},
     snapshot::Snapshot,
+    timer::{Due, DueTimers, NewTimer, Timer, TimerStore, TimerWrite},
     transactional::Transactional,
 };

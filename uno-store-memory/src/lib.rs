@@ -31,12 +31,14 @@
 
 mod builder;
 mod commit;
+mod inbox;
 mod log;
 mod nesting;
 mod queues;
 mod records;
 mod state;
 mod store;
+mod timers;
 mod tx;
 
 pub use crate::{builder::MemoryStoreBuilder, store::MemoryStore, tx::MemoryTx};

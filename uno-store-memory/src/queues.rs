@@ -76,16 +76,28 @@ impl Queues {
     }
 
     pub(crate) fn read(&self, queue: &str, after: u64, limit: usize) -> Vec<QueuedMessage> {
-        let after = (Bound::Excluded(after), Bound::Unbounded);
-        let waiting = self
-            .queues
-            .get(queue)
-            .into_iter()
-            .flat_map(|queue| queue.messages.range(after));
-        waiting
-            .map(|(_, message)| message.clone())
+        self.waiting(queue, after).take(limit).cloned().collect()
+    }
+
+    pub(crate) fn read_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Vec<QueuedMessage> {
+        // Passes by those of other keys: a model of what a queue is, and not of what it costs.
+        self.waiting(queue, after)
+            .filter(|queued| queued.message().key() == key)
             .take(limit)
+            .cloned()
             .collect()
+    }
+
+    fn waiting(&self, queue: &str, after: u64) -> impl Iterator<Item = &QueuedMessage> {
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        let queue = self.queues.get(queue).into_iter();
+        queue.flat_map(move |queue| queue.messages.range(after).map(|(_, message)| message))
     }
 
     pub(crate) fn depth(&self, queue: &str) -> (u64, Option<DateTime<Utc>>) {

@@ -5,9 +5,11 @@ use std::{
     ops::Bound,
 };
 
+use chrono::{DateTime, Utc};
 use uno_core::{
-    Checkpoint, CheckpointWrite, Document, DocumentChange, DocumentWrite, Payload, Position,
-    ProcessRecord, ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId, SubscriptionName,
+    Checkpoint, CheckpointWrite, Document, DocumentChange, DocumentWrite, HistoryRecord, Payload,
+    Position, ProcessRecord, ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId,
+    SubscriptionName,
 };
 
 /// Values by key, by the collection they are in.
@@ -19,6 +21,8 @@ pub(crate) struct Records {
     /// The last revision that was given to a document, whichever. Never used again, also when the document is gone.
     last_revision: u64,
     processes: Shelves<ProcessRecord>,
+    /// By process, then by instance and number.
+    histories: HashMap<String, BTreeMap<(String, u64), HistoryRecord>>,
     rows: Shelves<String>,
     checkpoints: BTreeMap<SubscriptionName, Checkpoint>,
     snapshots: HashMap<StreamId, Snapshot>,
@@ -82,7 +86,7 @@ impl Records {
             .insert(write.subscription().clone(), write.checkpoint());
     }
 
-    pub(crate) fn save_process(&mut self, write: &ProcessWrite) {
+    pub(crate) fn save_process(&mut self, write: &ProcessWrite, now: DateTime<Utc>) {
         let revision = write.expected_revision() + 1;
         let record = ProcessRecord::new(
             write.key().to_owned(),
@@ -96,6 +100,19 @@ impl Records {
             write.key(),
             Some(record),
         );
+        if write.history().is_empty() {
+            return;
+        }
+        let history = self
+            .histories
+            .entry(write.process().to_owned())
+            .or_default();
+        for (number, entry) in (write.first_entry()..).zip(write.history()) {
+            let place = (write.key().to_owned(), number);
+            let record = HistoryRecord::new(number, now, entry.clone());
+            // The first one stays: history is never changed.
+            history.entry(place).or_insert(record);
+        }
     }
 
     pub(crate) fn write_document(&mut self, write: &DocumentWrite) {
@@ -169,6 +186,25 @@ impl Records {
 
     pub(crate) fn process(&self, process: &str, key: &str) -> Option<ProcessRecord> {
         get(&self.processes, process, key).cloned()
+    }
+
+    pub(crate) fn history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Vec<HistoryRecord> {
+        let Some(start) = after.checked_add(1) else {
+            return Vec::new();
+        };
+        let range = (key.to_owned(), start)..=(key.to_owned(), u64::MAX);
+        let histories = self.histories.get(process).into_iter();
+        histories
+            .flat_map(|history| history.range(range.clone()))
+            .map(|(_, record)| record.clone())
+            .take(limit)
+            .collect()
     }
 
     pub(crate) fn list_processes(

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use uno_core::{AppendError, Commit, CommitError, ExpectedVersion, Receipt, StoreEpoch};
 
 use crate::{
+    inbox::Inbox,
     log::{Appended, Log},
     queues::Queues,
     records::Records,
+    timers::Timers,
     tx::Rows,
 };
 
@@ -15,6 +17,8 @@ pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) records: Records,
     pub(crate) queues: Queues,
+    pub(crate) timers: Timers,
+    pub(crate) inbox: Inbox,
 }
 
 impl State {
@@ -24,6 +28,8 @@ impl State {
             log,
             records: Records::default(),
             queues: Queues::default(),
+            timers: Timers::default(),
+            inbox: Inbox::default(),
         }
     }
 
@@ -57,13 +63,19 @@ impl State {
             self.records.move_checkpoint(checkpoint);
         }
         for process in &commit.processes {
-            self.records.save_process(process);
+            self.records.save_process(process, now);
         }
         for acknowledgement in &commit.acknowledgements {
             self.queues.remove(acknowledgement);
         }
         for message in commit.messages {
             self.queues.add(message, now);
+        }
+        for timer in commit.timers {
+            self.timers.write(timer, now);
+        }
+        for handled in &commit.inbox {
+            self.inbox.write(handled, now);
         }
         Ok(self.receipt(appended))
     }
@@ -96,6 +108,12 @@ impl State {
             .map_err(CommitError::Stale)?;
         self.queues
             .check_acknowledgements(&commit.acknowledgements)
+            .map_err(CommitError::Stale)?;
+        self.timers
+            .check(&commit.timers)
+            .map_err(CommitError::Stale)?;
+        self.inbox
+            .check(&commit.inbox)
             .map_err(CommitError::Stale)?;
         self.queues
             .check_messages(&commit.messages)

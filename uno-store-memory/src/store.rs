@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -11,11 +12,12 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{self, watch};
 use uno_core::{
     AppendError, Checkpoint, CheckpointStore, CheckpointWrite, Clock, Commit, CommitError,
-    Document, DocumentStore, EventStore, Head, Limits, LogPage, ProcessRecord, ProcessStatus,
-    ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot,
-    StoreChange, StoreEpoch, StoreError, StreamAppend, StreamId, SubscriptionName,
-    truncate_to_micros,
+    Document, DocumentStore, DueTimers, EventStore, Head, HistoryRecord, InboxRecord, InboxStore,
+    Limits, LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog,
+    ReadStream, Receipt, RecordedEvent, Snapshot, StoreChange, StoreEpoch, StoreError,
+    StreamAppend, StreamId, SubscriptionName, Timer, TimerStore, truncate_to_micros,
 };
+use uuid::Uuid;
 
 use crate::{MemoryStoreBuilder, MemoryTx, log::Log, nesting, state::State, tx::Rows};
 
@@ -112,11 +114,16 @@ impl MemoryStore {
         commit: Commit<MemoryTx>,
         rows: Rows,
     ) -> Result<Receipt, CommitError> {
-        // Not under the lock, since the clock is not ours. Commits that overtake each other here are put right by the log.
-        let now = truncate_to_micros(self.shared.clock.now());
+        // Commits that overtake each other here are put right by the log.
+        let now = self.now();
         let receipt = self.state().carry_out(commit, rows, now)?;
         self.shared.changes.send_modify(|number| *number += 1);
         Ok(receipt)
+    }
+
+    /// The time. Never asked under the lock, since the clock is not ours.
+    fn now(&self) -> DateTime<Utc> {
+        truncate_to_micros(self.shared.clock.now())
     }
 
     /// A lock that was poisoned is taken all the same: nothing panics between a first and a last change.
@@ -281,7 +288,55 @@ impl ProcessStore for MemoryStore {
         Ok(self.state().queues.read(queue, after, limit))
     }
 
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        Ok(self.state().queues.read_of(queue, key, after, limit))
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
+        Ok(self.state().records.history(process, key, after, limit))
+    }
+
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
         Ok(self.state().queues.depth(queue))
+    }
+}
+
+#[async_trait]
+impl TimerStore for MemoryStore {
+    async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
+        let now = self.now();
+        Ok(self.state().timers.due(process, now, limit))
+    }
+
+    async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
+        Ok(self.state().timers.of(process, key))
+    }
+}
+
+#[async_trait]
+impl InboxStore for MemoryStore {
+    async fn load_inbox(
+        &self,
+        consumer: &str,
+        ids: &[Uuid],
+    ) -> Result<Vec<InboxRecord>, StoreError> {
+        Ok(self.state().inbox.load(consumer, ids))
+    }
+
+    async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
+        let now = self.now();
+        Ok(self.state().inbox.prune(consumer, older_than, now))
     }
 }

@@ -127,3 +127,37 @@ CREATE TABLE {schema}.queue (
     CONSTRAINT queue_id_once UNIQUE (queue, id)
 );
 CREATE INDEX queue_order ON {schema}.queue (queue, number);
+-- For what waits behind one instance: few of many.
+CREATE INDEX queue_keys ON {schema}.queue (queue, key, number);
+
+-- Rows come and go at the front of the order, so they are tidied up long before a fifth of them is dead.
+CREATE TABLE {schema}.timers (
+    process text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    due_at timestamptz NOT NULL,
+    payload json NOT NULL,
+    metadata json NOT NULL,
+    PRIMARY KEY (process, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.01);
+-- The order in which they fire: to look for the due ones is to look at the first entries of a process.
+CREATE INDEX timers_order ON {schema}.timers (process, due_at, id);
+CREATE INDEX timers_keys ON {schema}.timers (process, key);
+
+CREATE TABLE {schema}.history (
+    process text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    number bigint NOT NULL CHECK (number > 0),
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    entry json NOT NULL,
+    PRIMARY KEY (process, key, number)
+);
+
+CREATE TABLE {schema}.inbox (
+    consumer text COLLATE "C" NOT NULL,
+    id uuid NOT NULL,
+    handled_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    outputs json NOT NULL,
+    PRIMARY KEY (consumer, id)
+);
+CREATE INDEX inbox_age ON {schema}.inbox (consumer, handled_at);

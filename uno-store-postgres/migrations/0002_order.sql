@@ -1,4 +1,4 @@
--- What keeps the order of the log and of the queues: see docs/design/postgres-log.md.
+-- What keeps the order of the log, of the queues and of timers: see docs/design/postgres-log.md and processes.md.
 
 -- The lock classes as constants, so that the functions below need no look-up.
 DO $do$
@@ -168,6 +168,35 @@ BEGIN
 END
 $$;
 CREATE TRIGGER enter BEFORE INSERT ON {schema}.queue FOR EACH STATEMENT EXECUTE FUNCTION {schema}.before_queue();
+
+-- The timers of a process that are due, at most `most`, and behind them the first that is not. The first row is the time by
+-- the server's clock, which decides. Whatever the planner believes of the table, it goes along the index and no further: what
+-- this costs depends on how many are due, not on how many are pending.
+CREATE FUNCTION {schema}.due_timers(process text, most bigint)
+RETURNS TABLE (key text, id uuid, due_at timestamptz, payload json, metadata json) LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
+SET jit = off
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_sort = off
+AS $$
+DECLARE
+    moment timestamptz := clock_timestamp();
+BEGIN
+    due_at := moment;
+    RETURN NEXT;
+    RETURN QUERY
+        (SELECT t.key, t.id, t.due_at, t.payload, t.metadata
+         FROM {schema}.timers t
+         WHERE t.process = due_timers.process AND t.due_at <= moment
+         ORDER BY t.due_at, t.id LIMIT most)
+        UNION ALL
+        (SELECT t.key, t.id, t.due_at, 'null'::json, 'null'::json
+         FROM {schema}.timers t
+         WHERE t.process = due_timers.process AND t.due_at > moment
+         ORDER BY t.due_at, t.id LIMIT 1);
+END
+$$;
 
 -- Facts stay.
 CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

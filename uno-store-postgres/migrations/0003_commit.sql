@@ -6,11 +6,15 @@
 --      version; and how many events it gets (0: none). All entries of a caller follow one another.
 --   v  events: the entry they belong to, their place in it from 1, and what is stored of them. In order of the entries.
 --   c  checkpoints   p  process instances   a  acknowledgements   m  messages   d  documents   n  snapshots
--- Across the callers, each of the things in c, p, a, m, d, n occurs once, and no event id occurs twice.
+--   t  timers, ascending by (process, id): the order in which they are locked. Kind 0 sets, 1 cancels, 2 fires. What is set is
+--      due at `at`, or else `after` microseconds from now
+--   h  entries in the histories of instances in p   i  messages that were handled
+-- Across the callers, each of the things in c, p, a, m, d, n, t, i occurs once, and no event id occurs twice.
 --
 -- Answer, for each caller: status 0 done, 1 conflict, 2 stale checkpoint, 3 stale process, 4 stale message, 5 message
 -- id in use, 6 event id in use, 7 done before (the same events are stored in this place), 8 a stream is locked by
--- somebody else and `patient` is false, 20 stale document; and in `detail` the index of the row at fault.
+-- somebody else and `patient` is false, 9 stale timer, 10 message handled before, 20 stale document; and in `detail` the
+-- index of the row at fault.
 -- For each entry: `base`, the version that the stream had before it. For each event: its position. `queued` is the last
 -- number that a message got, `transaction` the transaction's id.
 -- A caller with any other status than 0 has changed nothing.
@@ -38,6 +42,12 @@ CREATE FUNCTION {schema}.commit(
     n_caller integer[] DEFAULT NULL, n_category text[] DEFAULT NULL, n_key text[] DEFAULT NULL,
     n_version bigint[] DEFAULT NULL, n_event uuid[] DEFAULT NULL, n_shape text[] DEFAULT NULL,
     n_checksum bigint[] DEFAULT NULL, n_body text[] DEFAULT NULL,
+    t_caller integer[] DEFAULT NULL, t_kind integer[] DEFAULT NULL, t_process text[] DEFAULT NULL, t_id uuid[] DEFAULT NULL,
+    t_key text[] DEFAULT NULL, t_after bigint[] DEFAULT NULL, t_at timestamptz[] DEFAULT NULL,
+    t_payload text[] DEFAULT NULL, t_metadata text[] DEFAULT NULL,
+    h_caller integer[] DEFAULT NULL, h_process text[] DEFAULT NULL, h_key text[] DEFAULT NULL,
+    h_number bigint[] DEFAULT NULL, h_entry text[] DEFAULT NULL,
+    i_caller integer[] DEFAULT NULL, i_consumer text[] DEFAULT NULL, i_id uuid[] DEFAULT NULL, i_outputs text[] DEFAULT NULL,
     -- The revision that a document must have: 0 that it must not exist, NULL whatever it has; and whether it stays as it is.
     d_expected bigint[] DEFAULT NULL, d_keep boolean[] DEFAULT NULL,
     OUT status integer[], OUT detail integer[], OUT base bigint[], OUT positions bigint[], OUT queued bigint,
@@ -62,6 +72,8 @@ DECLARE
     f_stream bigint[];      -- of each event whose id is stored already: where it is
     f_version bigint[];
     f_position bigint[];
+    t_row tid[];            -- of each timer that is there: where
+    moment timestamptz;     -- when this takes effect, by the server's clock
     r record;
     i integer;
     j integer;
@@ -169,6 +181,36 @@ BEGIN
             IF status[r.caller] = 0 THEN
                 stale := true;
                 status[r.caller] := 4;
+                detail[r.caller] := r.ord;
+            END IF;
+        END LOOP;
+    END IF;
+    IF t_id IS NOT NULL THEN
+        -- A subquery for each row, as with streams below.
+        SELECT array_agg(l.place) INTO t_row
+        FROM (SELECT u.* FROM unnest(t_process, t_id) WITH ORDINALITY u(process, id, ord) ORDER BY u.ord) s
+        LEFT JOIN LATERAL (
+            SELECT t.ctid AS place FROM {schema}.timers t WHERE t.process = s.process AND t.id = s.id FOR UPDATE
+        ) l ON true;
+        FOR y IN 1..cardinality(t_id) LOOP
+            who := t_caller[y];
+            IF t_kind[y] = 2 AND t_row[y] IS NULL AND status[who] = 0 THEN
+                stale := true;
+                status[who] := 9;
+                detail[who] := y;
+            END IF;
+        END LOOP;
+    END IF;
+    IF i_id IS NOT NULL THEN
+        FOR r IN
+            SELECT s.caller, s.ord
+            FROM unnest(i_caller, i_consumer, i_id) WITH ORDINALITY s(caller, consumer, id, ord)
+            CROSS JOIN LATERAL (SELECT FROM {schema}.inbox t WHERE t.consumer = s.consumer AND t.id = s.id LIMIT 1) t
+            ORDER BY s.ord
+        LOOP
+            IF status[r.caller] = 0 THEN
+                stale := true;
+                status[r.caller] := 10;
                 detail[r.caller] := r.ord;
             END IF;
         END LOOP;
@@ -474,6 +516,61 @@ BEGIN
         SET version = excluded.version, event_id = excluded.event_id, shape = excluded.shape,
             checksum = excluded.checksum, body = excluded.body
         WHERE excluded.version >= t.version;
+    END IF;
+    moment := clock_timestamp();
+    IF t_id IS NOT NULL THEN
+        DECLARE
+            gone tid[];
+        BEGIN
+            SELECT array_agg(t_row[t.ord]) INTO gone
+            FROM unnest(t_caller, t_kind) WITH ORDINALITY t(caller, kind, ord)
+            WHERE t.kind > 0 AND t_row[t.ord] IS NOT NULL AND status[t.caller] = 0;
+            IF gone IS NOT NULL THEN
+                -- They are locked, so they are still there.
+                DELETE FROM {schema}.timers t WHERE t.ctid = ANY (gone);
+                GET DIAGNOSTICS stored = ROW_COUNT;
+                IF stored <> cardinality(gone) THEN
+                    RAISE EXCEPTION 'a timer was moved by somebody else at the same time' USING ERRCODE = 'UN001';
+                END IF;
+            END IF;
+        END;
+        -- In two parts, for a number of microseconds that a float can't hold.
+        INSERT INTO {schema}.timers AS t (process, id, key, due_at, payload, metadata)
+        SELECT s.process, s.id, s.key,
+               least(coalesce(s.at, moment + s.after / 1000000 * interval '1 second'
+                                           + s.after % 1000000 * interval '1 microsecond'),
+                     timestamptz '9999-12-31 23:59:59.999999+00'),
+               s.payload::json, s.metadata::json
+        FROM unnest(t_caller, t_kind, t_process, t_id, t_key, t_after, t_at, t_payload, t_metadata)
+            WITH ORDINALITY s(caller, kind, process, id, key, after, at, payload, metadata, ord)
+        WHERE s.kind = 0 AND status[s.caller] = 0
+        ORDER BY s.ord
+        ON CONFLICT (process, id) DO UPDATE
+        SET key = excluded.key, due_at = excluded.due_at, payload = excluded.payload, metadata = excluded.metadata;
+    END IF;
+    IF h_number IS NOT NULL THEN
+        -- What is there stays, and of two with one number the first.
+        INSERT INTO {schema}.history (process, key, number, recorded_at, entry)
+        SELECT h.process, h.key, h.number, moment, h.entry::json
+        FROM unnest(h_caller, h_process, h_key, h_number, h_entry) WITH ORDINALITY h(caller, process, key, number, entry, ord)
+        WHERE status[h.caller] = 0
+        ORDER BY h.process, h.key, h.number, h.ord
+        ON CONFLICT DO NOTHING;
+    END IF;
+    IF i_id IS NOT NULL THEN
+        SELECT count(*) INTO wanted FROM unnest(i_caller) s(caller) WHERE status[s.caller] = 0;
+        IF wanted > 0 THEN
+            INSERT INTO {schema}.inbox (consumer, id, handled_at, outputs)
+            SELECT s.consumer, s.id, moment, s.outputs::json
+            FROM unnest(i_caller, i_consumer, i_id, i_outputs) s(caller, consumer, id, outputs)
+            WHERE status[s.caller] = 0
+            ORDER BY s.consumer, s.id
+            ON CONFLICT DO NOTHING;
+            GET DIAGNOSTICS stored = ROW_COUNT;
+            IF stored <> wanted THEN
+                RAISE EXCEPTION 'a message was handled by somebody else at the same time' USING ERRCODE = 'UN001';
+            END IF;
+        END IF;
     END IF;
     IF m_id IS NOT NULL THEN
         SELECT count(*) INTO wanted FROM unnest(m_caller) m(caller) WHERE status[m.caller] = 0;

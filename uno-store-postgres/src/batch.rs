@@ -1,16 +1,22 @@
 //! [`Batch`]: commits of several callers as the arrays of one statement, and the server's answer.
+//!
+//! Long because every parameter has its line.
 
 mod outcome;
+mod processes;
 
 use std::collections::BTreeMap;
 
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uno_core::{
-    Acknowledgement, CheckpointWrite, DocumentChange, DocumentWrite, ExpectedVersion, NewEvent,
-    NewMessage, Snapshot, StreamId,
+    Acknowledgement, CheckpointWrite, DocumentChange, DocumentWrite, ExpectedVersion, InboxWrite,
+    NewEvent, NewMessage, Snapshot, StreamId, TimerWrite,
 };
 
-pub(crate) use self::outcome::{Outcome, Verdict};
+pub(crate) use self::{
+    outcome::{Outcome, Verdict},
+    processes::micros,
+};
 use crate::{
     fault::Fault,
     plain::{Plain, Save},
@@ -25,7 +31,9 @@ const EVENTS: &str = "SELECT status, detail, base, positions, queued, transactio
 const EVERYTHING: &str = "SELECT status, detail, base, positions, queued, transaction FROM {schema}.commit(\
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
      $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, \
-     $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, d_expected => $60, d_keep => $61)";
+     $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, \
+     $60, $61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75, $76, $77, \
+     d_expected => $78, d_keep => $79)";
 
 /// How a batch is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +64,9 @@ pub(crate) struct Batch<'a> {
     messages: Vec<(i32, &'a NewMessage)>,
     documents: Vec<(i32, &'a DocumentWrite)>,
     snapshots: Vec<(i32, &'a Snapshot)>,
+    /// In the order of their keys, in which everybody locks them.
+    timers: Vec<(i32, &'a TimerWrite)>,
+    inbox: Vec<(i32, &'a InboxWrite)>,
 }
 
 impl<'a> Batch<'a> {
@@ -70,10 +81,15 @@ impl<'a> Batch<'a> {
             messages: Vec::new(),
             documents: Vec::new(),
             snapshots: Vec::new(),
+            timers: Vec::new(),
+            inbox: Vec::new(),
         };
         for commit in commits {
             batch.add(commit);
         }
+        batch
+            .timers
+            .sort_by_key(|(_, timer)| (timer.process(), timer.id()));
         batch
     }
 
@@ -118,6 +134,10 @@ impl<'a> Batch<'a> {
             .extend(commit.documents.iter().map(|write| (caller, write)));
         self.snapshots
             .extend(commit.snapshots.iter().map(|snapshot| (caller, snapshot)));
+        self.timers
+            .extend(commit.timers.iter().map(|timer| (caller, timer)));
+        self.inbox
+            .extend(commit.inbox.iter().map(|handled| (caller, handled)));
     }
 
     /// Sends the batch: within the transaction that is open, or else as one of its own.
@@ -132,7 +152,9 @@ impl<'a> Batch<'a> {
             && self.acknowledgements.is_empty()
             && self.messages.is_empty()
             && self.documents.is_empty()
-            && self.snapshots.is_empty());
+            && self.snapshots.is_empty()
+            && self.timers.is_empty()
+            && self.inbox.is_empty());
         let sql = shared.sql(if others { EVERYTHING } else { EVENTS });
         let query = sql.query(shared.options.is_prepared());
         let query = query
@@ -143,6 +165,7 @@ impl<'a> Batch<'a> {
         let mut query = self.bind_events(self.bind_entries(query));
         if others {
             query = self.bind_rest(self.bind_state(query));
+            query = self.bind_processes(query);
             query = self.bind_guards(query);
         }
         let row = query.fetch_one(session.connection()).await?;

@@ -7,8 +7,8 @@ use std::{
 
 use uno_core::{
     Acknowledgement, AppendError, CheckpointWrite, Commit, CommitError, DocumentChange,
-    DocumentWrite, Limits, NewMessage, ProcessWrite, Refusal, Snapshot, Stale, StreamAppend,
-    StreamId, Version, Work,
+    DocumentWrite, InboxWrite, Limits, NewMessage, Payload, ProcessWrite, Refusal, Snapshot, Stale,
+    StreamAppend, StreamId, TimerWrite, Version, Work,
 };
 
 /// A commit without work, checked.
@@ -22,6 +22,8 @@ pub(crate) struct Plain {
     pub(crate) processes: Vec<Save>,
     pub(crate) messages: Vec<NewMessage>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
+    pub(crate) timers: Vec<TimerWrite>,
+    pub(crate) inbox: Vec<InboxWrite>,
 }
 
 /// What a commit touches, as hashes: two that share one are not carried out together.
@@ -49,6 +51,8 @@ impl Plain {
             processes: saves(commit.processes)?,
             messages: commit.messages,
             acknowledgements: commit.acknowledgements,
+            timers: commit.timers,
+            inbox: commit.inbox,
         };
         plain.check_ids()?;
         plain.check_queues()?;
@@ -82,7 +86,9 @@ impl Plain {
             && self.checkpoints.is_empty()
             && self.processes.is_empty()
             && self.messages.is_empty()
-            && self.acknowledgements.is_empty())
+            && self.acknowledgements.is_empty()
+            && self.timers.is_empty()
+            && self.inbox.is_empty())
     }
 
     /// How many events there are.
@@ -109,6 +115,19 @@ impl Plain {
             .processes
             .iter()
             .map(|save| save.write.body().len() + 50);
+        let histories = self
+            .processes
+            .iter()
+            .flat_map(Save::history)
+            .map(|(_, _, entry)| entry.len() + 100);
+        let timers = self.timers.iter().map(|timer| match timer {
+            TimerWrite::Set(timer) => timer.payload().len() + 200,
+            TimerWrite::Cancel { .. } | TimerWrite::Fire { .. } => 50,
+        });
+        let inbox = self
+            .inbox
+            .iter()
+            .map(|handled| handled.outputs().len() + 50);
         let messages = self
             .messages
             .iter()
@@ -120,6 +139,9 @@ impl Plain {
         events.sum::<usize>()
             + documents.sum::<usize>()
             + processes.sum::<usize>()
+            + histories.sum::<usize>()
+            + timers.sum::<usize>()
+            + inbox.sum::<usize>()
             + messages.sum::<usize>()
             + snapshots.sum::<usize>()
     }
@@ -167,6 +189,16 @@ impl Plain {
                 .iter()
                 .map(|ack| hash((5, ack.queue(), ack.id()))),
         );
+        others.extend(
+            self.timers
+                .iter()
+                .map(|timer| hash((6, timer.process(), timer.id()))),
+        );
+        others.extend(
+            self.inbox
+                .iter()
+                .map(|handled| hash((7, handled.consumer(), handled.id()))),
+        );
         Touched {
             streams: streams.map(hash).collect(),
             others,
@@ -200,6 +232,13 @@ impl Plain {
         for message in &self.messages {
             if !ids.insert((message.queue(), message.id())) {
                 return Err(message_in_use(message).into());
+            }
+        }
+        ids.clear();
+        for handled in &self.inbox {
+            if !ids.insert((handled.consumer(), handled.id())) {
+                let (consumer, id) = (handled.consumer().to_owned(), handled.id());
+                return Err(CommitError::Stale(Stale::Inbox { consumer, id }));
             }
         }
         Ok(())
@@ -241,6 +280,21 @@ pub(crate) struct Save {
     pub(crate) revision: i64,
     /// The last.
     pub(crate) write: ProcessWrite,
+    /// Those before it, for their histories.
+    earlier: Vec<ProcessWrite>,
+}
+
+impl Save {
+    /// What is added to the instance's history, in order: the save, the entry's number and the entry.
+    pub(crate) fn history(&self) -> impl Iterator<Item = (&ProcessWrite, u64, &Payload)> {
+        let writes = self.earlier.iter().chain([&self.write]);
+        writes.flat_map(|write| {
+            let numbers = write.first_entry()..;
+            numbers
+                .zip(write.history())
+                .map(move |(number, entry)| (write, number, entry))
+        })
+    }
 }
 
 /// The saves of each instance as one: they take effect together.
@@ -260,10 +314,14 @@ fn saves(writes: Vec<ProcessWrite>) -> Result<Vec<Save>, CommitError> {
                 expected,
                 revision: expected + 1,
                 write,
+                earlier: Vec::new(),
             }),
             (Some(expected), Some(earlier)) if expected == earlier.revision => {
                 earlier.revision += 1;
-                earlier.write = write;
+                let before = std::mem::replace(&mut earlier.write, write);
+                if !before.history().is_empty() {
+                    earlier.earlier.push(before);
+                }
             }
             _ => {
                 let (process, key) = (write.process().to_owned(), write.key().to_owned());

@@ -5,8 +5,10 @@ mod commits;
 mod documents;
 mod events;
 mod import;
+mod inbox;
 mod processes;
 mod status;
+mod timers;
 
 use std::{fmt, sync::Arc};
 

@@ -2,7 +2,9 @@
 
 mod documents;
 mod events;
+mod inbox;
 mod processes;
+mod timers;
 mod transactional;
 
 use std::{

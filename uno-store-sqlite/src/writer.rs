@@ -6,6 +6,8 @@ mod decide;
 mod facts;
 mod group;
 mod job;
+mod processes;
+mod prune;
 mod sql;
 mod work;
 mod writes;
@@ -18,7 +20,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::mpsc;
 use uno_core::StoreError;
 
-pub(crate) use self::job::{CommitJob, Job, Plain};
+pub(crate) use self::job::{CommitJob, Job, Plain, Prune};
 use crate::{connect, core::Core, schema, script::Script};
 
 /// How many jobs wait at most; a caller who comes when they are as many waits before it is accepted.
@@ -131,6 +133,7 @@ impl Writer {
                 // Nobody to tell when the caller has gone away.
                 let _gone = reply.send(result);
             }
+            Some(Job::Prune(job)) => prune::carry_out(self, job).await,
             Some(Job::Close) => return Next::End,
             None => {}
         }

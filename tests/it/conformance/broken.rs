@@ -7,6 +7,7 @@ mod harness;
 mod notes;
 mod read;
 mod records;
+mod reminders;
 mod store;
 mod tell;
 mod twist;

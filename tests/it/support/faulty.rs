@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,11 +15,12 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uno_core::{
     AppendError, Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError,
-    Document, DocumentStore, EventStore, ExpectedVersion, Head, LogPage, ProcessRecord,
-    ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent,
-    Snapshot, Stale, StoreChange, StoreError, StreamAppend, StreamId, SubscriptionName,
-    Transactional, Version,
+    Document, DocumentStore, DueTimers, EventStore, ExpectedVersion, Head, HistoryRecord,
+    InboxRecord, InboxStore, LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage,
+    ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, Stale, StoreChange, StoreError,
+    StreamAppend, StreamId, SubscriptionName, Timer, TimerStore, Transactional, Version,
 };
+use uuid::Uuid;
 
 /// What goes wrong with a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,9 +358,61 @@ impl<B: Backend> ProcessStore for Faulty<B> {
         self.inner.read_queue(queue, after, limit).await
     }
 
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        self.read().await?;
+        self.inner.read_queue_of(queue, key, after, limit).await
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
+        self.read().await?;
+        self.inner.read_history(process, key, after, limit).await
+    }
+
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
         self.alive().await;
         self.inner.queue_depth(queue).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> TimerStore for Faulty<B> {
+    async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
+        self.read().await?;
+        self.inner.due_timers(process, limit).await
+    }
+
+    async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
+        self.read().await?;
+        self.inner.list_timers(process, key).await
+    }
+}
+
+#[async_trait]
+impl<B: Backend> InboxStore for Faulty<B> {
+    async fn load_inbox(
+        &self,
+        consumer: &str,
+        ids: &[Uuid],
+    ) -> Result<Vec<InboxRecord>, StoreError> {
+        self.read().await?;
+        self.inner.load_inbox(consumer, ids).await
+    }
+
+    async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
+        self.read().await?;
+        self.inner.prune_inbox(consumer, older_than).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Limits, Refusal, metadata, text};
-use crate::{Commit, Payload, StreamAppend};
+use crate::{Commit, Payload, ProcessWrite, StreamAppend, TimerWrite};
 
 /// The longest name or key of a document, a process or a message, in bytes: what every database can index.
 const MAX_NAME: usize = 512;
@@ -36,8 +36,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether a store may carry out this commit: its appends by [`check_appends`](Self::check_appends), and names
-    /// and keys of everything else with 1 to 512 bytes and no NUL.
+    /// Whether a store may carry out this commit: its appends by [`check_appends`](Self::check_appends), names
+    /// and keys of everything else with 1 to 512 bytes and no NUL, every timer once, and histories numbered from 1 on.
     ///
     /// # Errors
     /// The first thing that is not so.
@@ -58,6 +58,10 @@ impl Limits {
             name("process.process", process.process())?;
             name("process.key", process.key())?;
             body("process.body", process.body())?;
+            numbers("process.history", process)?;
+            for entry in process.history() {
+                body("process.history", entry)?;
+            }
         }
         for message in &commit.messages {
             name("message.queue", message.queue())?;
@@ -68,6 +72,23 @@ impl Limits {
         }
         for acknowledgement in &commit.acknowledgements {
             name("acknowledgement.queue", acknowledgement.queue())?;
+        }
+        let mut timers = HashSet::with_capacity(commit.timers.len());
+        for timer in &commit.timers {
+            name("timer.process", timer.process())?;
+            if !timers.insert((timer.process(), timer.id())) {
+                let reason = format!("has {} of {} more than once", timer.id(), timer.process());
+                return Err(Refusal::new("timers", reason));
+            }
+            if let TimerWrite::Set(timer) = timer {
+                name("timer.key", timer.key())?;
+                body("timer.payload", timer.payload())?;
+                metadata(timer.metadata())?;
+            }
+        }
+        for handled in &commit.inbox {
+            name("inbox.consumer", handled.consumer())?;
+            body("inbox.outputs", handled.outputs())?;
         }
         Ok(())
     }
@@ -81,6 +102,20 @@ fn name(field: &str, value: &str) -> Result<(), Refusal> {
         ));
     }
     text(field, value)
+}
+
+/// Entries are read by a number that they come after, so one with the number 0 would never be seen.
+fn numbers(field: &str, write: &ProcessWrite) -> Result<(), Refusal> {
+    let (first, count) = (write.first_entry(), write.history().len() as u64);
+    let end = first.checked_add(count);
+    if count == 0 || (first > 0 && end.is_some_and(|end| i64::try_from(end).is_ok())) {
+        return Ok(());
+    }
+    let reason = format!(
+        "is numbered from {first} on, and 1 to {} are allowed",
+        i64::MAX - 1
+    );
+    Err(Refusal::new(field, reason))
 }
 
 fn body(field: &str, value: &Payload) -> Result<(), Refusal> {
@@ -100,7 +135,9 @@ fn body(field: &str, value: &Payload) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DocumentWrite, EventName, ExpectedVersion, NewEvent, SchemaVersion, StreamId};
+    use crate::{
+        DocumentWrite, EventName, ExpectedVersion, NewEvent, ProcessStatus, SchemaVersion, StreamId,
+    };
 
     fn event() -> NewEvent {
         let payload = Payload::from_json("{}").unwrap();
@@ -148,6 +185,47 @@ mod tests {
         for bad in ["", "\0", &"x".repeat(513)] {
             assert_eq!(check(bad).unwrap_err().field(), "document.key", "{bad:?}");
         }
+    }
+
+    #[test]
+    fn entries_of_a_history_have_numbers_that_every_store_keeps() {
+        let check = |first: u64| {
+            let body = || Payload::from_json("{}").unwrap();
+            let write = ProcessWrite::new("order", "1", 0, ProcessStatus::Running, body());
+            let mut commit = Commit::<()>::new();
+            let entries = vec![body(), body()];
+            commit.processes.push(write.with_history(first, entries));
+            Limits::default().check_commit(&commit)
+        };
+        let last = i64::MAX as u64 - 2;
+        for good in [1, 2, last] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for bad in [0, last + 1, u64::MAX] {
+            let refusal = check(bad).unwrap_err();
+            assert_eq!(refusal.field(), "process.history", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_timer_occurs_once() {
+        let id = uuid::Uuid::from_u128(7);
+        let cancel = |process: &str| TimerWrite::Cancel {
+            process: process.to_owned(),
+            id,
+        };
+        let check = |timers: Vec<TimerWrite>| {
+            let mut commit = Commit::<()>::new();
+            commit.timers = timers;
+            Limits::default().check_commit(&commit)
+        };
+        assert_eq!(check(vec![cancel("a"), cancel("b")]), Ok(()));
+        let fire = TimerWrite::Fire {
+            process: "a".to_owned(),
+            id,
+        };
+        let refusal = check(vec![cancel("a"), fire]).unwrap_err();
+        assert_eq!(refusal.field(), "timers");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use super::{Acknowledgement, CheckpointWrite, DocumentWrite, NewMessage, ProcessWrite, Snapshot};
+use super::{
+    Acknowledgement, CheckpointWrite, DocumentWrite, InboxWrite, NewMessage, ProcessWrite,
+    Snapshot, TimerWrite,
+};
 use crate::{BoxError, ExpectedVersion, NewEvent, Position, StoreEpoch, StreamId, Version};
 
 /// Events for one stream, and what is taken for granted about it.
@@ -77,6 +80,10 @@ pub struct Commit<Tx> {
     pub messages: Vec<NewMessage>,
     /// Messages to take off their queues.
     pub acknowledgements: Vec<Acknowledgement>,
+    /// Timers to set, cancel or fire.
+    pub timers: Vec<TimerWrite>,
+    /// Messages to remember as handled.
+    pub inbox: Vec<InboxWrite>,
 }
 
 impl<Tx> Commit<Tx> {
@@ -93,6 +100,8 @@ impl<Tx> Commit<Tx> {
             processes: Vec::new(),
             messages: Vec::new(),
             acknowledgements: Vec::new(),
+            timers: Vec::new(),
+            inbox: Vec::new(),
         }
     }
 
@@ -108,6 +117,8 @@ impl<Tx> Commit<Tx> {
             && self.processes.is_empty()
             && self.messages.is_empty()
             && self.acknowledgements.is_empty()
+            && self.timers.is_empty()
+            && self.inbox.is_empty()
     }
 }
 
@@ -129,6 +140,8 @@ impl<Tx> fmt::Debug for Commit<Tx> {
             .field("processes", &self.processes)
             .field("messages", &self.messages)
             .field("acknowledgements", &self.acknowledgements)
+            .field("timers", &self.timers)
+            .field("inbox", &self.inbox)
             .finish()
     }
 }

@@ -19,6 +19,9 @@ use crate::{Metadata, Payload, StoreError};
 /// 3. A message stays until it is acknowledged. Acknowledging one that is not there makes the whole commit
 ///    [`Stale`](crate::Stale::Message): a message is handled with effect once, however many try.
 /// 4. A message id occurs once in a queue; adding it again while it is there is refused.
+/// 5. The entries of history in a [`ProcessWrite`] are kept exactly if it takes effect, with the store's time, and are never
+///    changed: one whose number is taken is not kept. Their numbers are the writer's, from 1 on, who has them from the record
+///    that the revision guards.
 #[async_trait]
 pub trait ProcessStore: fmt::Debug + Send + Sync + 'static {
     /// The instances with these keys, as far as they exist, in any order.
@@ -45,6 +48,24 @@ pub trait ProcessStore: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError>;
 
+    /// The messages of a queue with this key and a number above `after`, oldest first, at most `limit`.
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError>;
+
+    /// The history of an instance: the entries with a number above `after`, in order, at most `limit`.
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError>;
+
     /// How many messages wait in a queue, and since when the oldest does.
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError>;
 }
@@ -63,18 +84,24 @@ pub enum ProcessStatus {
     Completed,
     /// Ended with everything undone.
     Compensated,
-    /// Waiting for a person.
+    /// Waiting for a person: what it did can't be undone by itself.
     Stuck,
+    /// Waiting for a person: an input could not be handled, and what comes later waits behind it.
+    Parked,
+    /// Ended by a person, with whatever was done left as it was.
+    Cancelled,
 }
 
 impl ProcessStatus {
     /// Every state.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Running,
         Self::Compensating,
         Self::Completed,
         Self::Compensated,
         Self::Stuck,
+        Self::Parked,
+        Self::Cancelled,
     ];
 
     /// How it is stored.
@@ -86,6 +113,8 @@ impl ProcessStatus {
             Self::Completed => "completed",
             Self::Compensated => "compensated",
             Self::Stuck => "stuck",
+            Self::Parked => "parked",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -98,7 +127,7 @@ impl ProcessStatus {
     /// Whether it has come to its end.
     #[must_use]
     pub const fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Compensated)
+        matches!(self, Self::Completed | Self::Compensated | Self::Cancelled)
     }
 }
 
@@ -162,6 +191,8 @@ pub struct ProcessWrite {
     expected_revision: u64,
     status: ProcessStatus,
     body: Payload,
+    first_entry: u64,
+    history: Vec<Payload>,
 }
 
 impl ProcessWrite {
@@ -180,7 +211,17 @@ impl ProcessWrite {
             expected_revision,
             status,
             body,
+            first_entry: 0,
+            history: Vec::new(),
         }
+    }
+
+    /// The same, adding these entries to the instance's history, numbered from `first` on, which is at least 1.
+    #[must_use]
+    pub fn with_history(mut self, first: u64, entries: Vec<Payload>) -> Self {
+        self.first_entry = first;
+        self.history = entries;
+        self
     }
 
     /// Of which process.
@@ -211,6 +252,56 @@ impl ProcessWrite {
     #[must_use]
     pub fn body(&self) -> &Payload {
         &self.body
+    }
+
+    /// The number of the first entry of [`history`](Self::history).
+    #[must_use]
+    pub fn first_entry(&self) -> u64 {
+        self.first_entry
+    }
+
+    /// What is added to the instance's history.
+    #[must_use]
+    pub fn history(&self) -> &[Payload] {
+        &self.history
+    }
+}
+
+/// An entry in the history of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRecord {
+    number: u64,
+    recorded_at: DateTime<Utc>,
+    entry: Payload,
+}
+
+impl HistoryRecord {
+    /// An entry. For stores.
+    #[must_use]
+    pub fn new(number: u64, recorded_at: DateTime<Utc>, entry: Payload) -> Self {
+        Self {
+            number,
+            recorded_at,
+            entry,
+        }
+    }
+
+    /// Its place in the history.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When it was recorded, by the store's clock.
+    #[must_use]
+    pub fn recorded_at(&self) -> DateTime<Utc> {
+        self.recorded_at
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn entry(&self) -> &Payload {
+        &self.entry
     }
 }
 

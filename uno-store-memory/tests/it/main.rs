@@ -3,6 +3,7 @@
 //! That it keeps the ports' guarantees is shown by the conformance suite, in the workspace's `tests` package.
 
 mod builder;
+mod timers;
 mod tx;
 
 use uno_core::{

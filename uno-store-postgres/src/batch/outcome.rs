@@ -179,6 +179,16 @@ impl Outcome {
                 }
                 .into()
             }
+            9 => {
+                let (_, timer) = batch.timers.get(at).ok_or_else(strange)?;
+                let (process, id) = (timer.process().to_owned(), timer.id());
+                CommitError::Stale(Stale::Timer { process, id })
+            }
+            10 => {
+                let (_, handled) = batch.inbox.get(at).ok_or_else(strange)?;
+                let (consumer, id) = (handled.consumer().to_owned(), handled.id());
+                CommitError::Stale(Stale::Inbox { consumer, id })
+            }
             _ => return Err(strange()),
         })
     }

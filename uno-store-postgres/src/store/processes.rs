@@ -1,11 +1,11 @@
-//! Instances of processes, and queues of messages.
+//! Instances of processes with their histories, and queues of messages.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{Row as _, postgres::PgRow};
 use uno_core::{
-    Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage,
-    StoreError,
+    HistoryRecord, Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore,
+    QueuedMessage, StoreError,
 };
 
 use super::{PgStore, askable, corrupt};
@@ -23,6 +23,12 @@ const LIST: &str = "SELECT key, revision, status, body FROM {schema}.processes \
 
 const READ: &str = "SELECT number, id, key, name, payload, metadata, enqueued_at FROM {schema}.queue \
      WHERE queue = $1 AND number > $2 AND number <= $3 ORDER BY number LIMIT $4";
+
+const READ_OF: &str = "SELECT number, id, key, name, payload, metadata, enqueued_at FROM {schema}.queue \
+     WHERE queue = $1 AND number > $2 AND number <= $3 AND key = $5 ORDER BY number LIMIT $4";
+
+const HISTORY: &str = "SELECT number, recorded_at, entry FROM {schema}.history \
+     WHERE process = $1 AND key = $2 AND number > $3 ORDER BY number LIMIT $4";
 
 const DEPTH: &str = "SELECT count(*), min(enqueued_at) FROM {schema}.queue WHERE queue = $1";
 
@@ -103,17 +109,48 @@ impl ProcessStore for PgStore {
         after: u64,
         max: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
+        self.queued(queue, None, after, max).await
+    }
+
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        self.queued(queue, Some(key), after, max).await
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
         // There is no number beyond what Postgres can keep.
         let Ok(after) = i64::try_from(after) else {
             return Ok(Vec::new());
         };
-        if !askable(queue) {
+        if !askable(process) || !askable(key) {
             return Ok(Vec::new());
         }
-        let queue = queue.to_owned();
-        reader::see_own(&self.reads, &self.shared, Order::Queue, move |session| {
-            let queue = queue.clone();
-            Box::pin(async move { read(session, &queue, after, max).await })
+        let (process, key) = (process.to_owned(), key.to_owned());
+        self.read(move |session| {
+            let (process, key) = (process.clone(), key.clone());
+            Box::pin(async move {
+                session.ready().await?;
+                let query = session.shared().sql(HISTORY);
+                let query = query.query(session.shared().options.is_prepared());
+                let query = query.bind(process).bind(key).bind(after).bind(limit(max));
+                query
+                    .fetch_all(session.connection())
+                    .await?
+                    .iter()
+                    .map(entry)
+                    .collect()
+            })
         })
         .await
     }
@@ -144,19 +181,49 @@ impl ProcessStore for PgStore {
     }
 }
 
+impl PgStore {
+    /// The messages of a queue, or those of one key in it.
+    async fn queued(
+        &self,
+        queue: &str,
+        key: Option<&str>,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        // There is no number beyond what Postgres can keep.
+        let Ok(after) = i64::try_from(after) else {
+            return Ok(Vec::new());
+        };
+        if !askable(queue) || !key.is_none_or(askable) {
+            return Ok(Vec::new());
+        }
+        let (queue, key) = (queue.to_owned(), key.map(str::to_owned));
+        reader::see_own(&self.reads, &self.shared, Order::Queue, move |session| {
+            let (queue, key) = (queue.clone(), key.clone());
+            Box::pin(async move { read(session, &queue, key, after, max).await })
+        })
+        .await
+    }
+}
+
 /// Numbers become visible in the order in which transactions end, like positions; so a queue is read below a horizon,
 /// like the log, which is asked for in a statement before.
 async fn read(
     session: &mut Session,
     queue: &str,
+    key: Option<String>,
     after: i64,
     max: usize,
 ) -> Result<Below<Vec<QueuedMessage>>, Fault> {
     session.ready().await?;
     let horizon = Order::Queue.horizon(session).await?;
-    let query = session.shared().sql(READ);
+    let text = if key.is_some() { READ_OF } else { READ };
+    let query = session.shared().sql(text);
     let query = query.query(session.shared().options.is_prepared());
-    let query = query.bind(queue).bind(after).bind(horizon).bind(limit(max));
+    let mut query = query.bind(queue).bind(after).bind(horizon).bind(limit(max));
+    if let Some(key) = key {
+        query = query.bind(key);
+    }
     let rows = query.fetch_all(session.connection()).await?;
     let found = rows
         .iter()
@@ -180,6 +247,13 @@ fn record(row: &PgRow) -> Result<ProcessRecord, Fault> {
         status,
         Payload::from_stored(row.try_get::<PgJson, _>(3)?.0),
     ))
+}
+
+fn entry(row: &PgRow) -> Result<HistoryRecord, Fault> {
+    let number = u64::try_from(row.try_get::<i64, _>(0)?).map_err(Fault::corrupt)?;
+    let recorded_at = row.try_get::<PgTime, _>(1)?.0;
+    let entry = Payload::from_stored(row.try_get::<PgJson, _>(2)?.0);
+    Ok(HistoryRecord::new(number, recorded_at, entry))
 }
 
 fn message(row: &PgRow, queue: &str) -> Result<QueuedMessage, Fault> {

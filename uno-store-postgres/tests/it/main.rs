@@ -16,3 +16,4 @@ mod outcomes;
 mod queues;
 mod support;
 mod tailing;
+mod timers;

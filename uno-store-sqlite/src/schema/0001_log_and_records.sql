@@ -107,3 +107,40 @@ CREATE TABLE uno_messages (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX uno_messages_id ON uno_messages (queue, id);
+
+-- For what waits behind one instance: few of many.
+CREATE INDEX uno_messages_key ON uno_messages (queue, key, number);
+
+-- In the order in which they fire: to look for the due ones is to look at the first rows of a process.
+CREATE TABLE uno_timers (
+    process TEXT NOT NULL,
+    due_at INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    key TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    PRIMARY KEY (process, due_at, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX uno_timers_id ON uno_timers (process, id);
+CREATE INDEX uno_timers_key ON uno_timers (process, key);
+
+-- With a row id: what is added goes to the end, and only the numbers to their places in the index.
+CREATE TABLE uno_history (
+    process TEXT NOT NULL,
+    key TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (process, key, number)
+) STRICT;
+
+CREATE TABLE uno_inbox (
+    consumer TEXT NOT NULL,
+    id BLOB NOT NULL,
+    handled_at INTEGER NOT NULL,
+    outputs TEXT NOT NULL,
+    PRIMARY KEY (consumer, id)
+) STRICT;
+
+CREATE INDEX uno_inbox_age ON uno_inbox (consumer, handled_at);

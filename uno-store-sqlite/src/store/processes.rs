@@ -1,10 +1,11 @@
-//! Process instances and queues.
+//! Process instances with their histories, and queues.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
 use uno_core::{
-    NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, StoreError,
+    HistoryRecord, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage,
+    StoreError,
 };
 
 use super::{SqliteStore, documents::distinct};
@@ -18,7 +19,13 @@ const LIST: &str = "SELECT key, revision, status, body FROM uno_processes \
      WHERE process = ?1 AND key > ?2 AND (?3 OR status IN (SELECT value FROM json_each(?4))) ORDER BY key LIMIT ?5";
 
 const READ: &str = "SELECT number, id, key, name, payload, metadata, enqueued_at FROM uno_messages \
-     WHERE queue = ? AND number > ? ORDER BY number LIMIT ?";
+     WHERE queue = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+
+const READ_OF: &str = "SELECT number, id, key, name, payload, metadata, enqueued_at \
+     FROM uno_messages INDEXED BY uno_messages_key WHERE queue = ?1 AND key = ?4 AND number > ?2 ORDER BY number LIMIT ?3";
+
+const HISTORY: &str = "SELECT number, recorded_at, entry FROM uno_history \
+     WHERE process = ? AND key = ? AND number > ? ORDER BY number LIMIT ?";
 
 const DEPTH: &str = "SELECT (SELECT count(*) FROM uno_messages INDEXED BY uno_messages_id WHERE queue = ?1), \
      (SELECT enqueued_at FROM uno_messages WHERE queue = ?1 ORDER BY number LIMIT 1)";
@@ -74,21 +81,42 @@ impl ProcessStore for SqliteStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<QueuedMessage>, StoreError> {
+        read(self, READ, queue, None, (after, limit)).await
+    }
+
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        read(self, READ_OF, queue, Some(key), (after, limit)).await
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
         let location = self.core().settings.location.clone();
-        let queue = queue.to_owned();
-        let messages = self.readers().scan(move |connection| {
+        let (process, key) = (process.to_owned(), key.to_owned());
+        let entries = self.readers().scan(move |connection| {
             Box::pin(async move {
-                let rows = sqlx::query(READ)
-                    .bind(&queue)
+                let rows = sqlx::query(HISTORY)
+                    .bind(process)
+                    .bind(key)
                     .bind(i64::try_from(after).unwrap_or(i64::MAX))
                     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
                     .fetch_all(connection)
                     .await
                     .map_err(|error| store_error(&location, error))?;
-                rows.iter().map(|row| message(&queue, row)).collect()
+                rows.iter().map(entry).collect()
             })
         });
-        messages.await
+        entries.await
     }
 
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
@@ -105,6 +133,34 @@ impl ProcessStore for SqliteStore {
         });
         depth.await
     }
+}
+
+/// Reads messages of a queue, by a statement whose parameters are the queue, the number that they come after, how many there are
+/// at most, and the key, if it has a fourth.
+async fn read(
+    store: &SqliteStore,
+    statement: &'static str,
+    queue: &str,
+    key: Option<&str>,
+    (after, limit): (u64, usize),
+) -> Result<Vec<QueuedMessage>, StoreError> {
+    let location = store.core().settings.location.clone();
+    let (queue, key) = (queue.to_owned(), key.map(str::to_owned));
+    let messages = store.readers().scan(move |connection| {
+        Box::pin(async move {
+            let mut query = sqlx::query(statement)
+                .bind(&queue)
+                .bind(i64::try_from(after).unwrap_or(i64::MAX))
+                .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+            if let Some(key) = key {
+                query = query.bind(key);
+            }
+            let rows = query.fetch_all(connection).await;
+            let rows = rows.map_err(|error| store_error(&location, error))?;
+            rows.iter().map(|row| message(&queue, row)).collect()
+        })
+    });
+    messages.await
 }
 
 fn message(queue: &str, row: &SqliteRow) -> Result<QueuedMessage, StoreError> {
@@ -127,5 +183,17 @@ fn message(queue: &str, row: &SqliteRow) -> Result<QueuedMessage, StoreError> {
         number.cast_unsigned(),
         message,
         enqueued_at,
+    ))
+}
+
+fn entry(row: &SqliteRow) -> Result<HistoryRecord, StoreError> {
+    let number: i64 = column(row, 0)?;
+    let recorded_at = row::time(column(row, 1)?)
+        .ok_or_else(|| corrupt(format!("entry {number} of a history")))?;
+    let entry: &str = column(row, 2)?;
+    Ok(HistoryRecord::new(
+        number.cast_unsigned(),
+        recorded_at,
+        Payload::from_stored(entry),
     ))
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use uno_core::{
     AppendError, CommitError, EventId, ExpectedVersion, Position, Receipt, Refusal, Stale,
-    StreamAppend, StreamAppended, StreamId, Version,
+    StreamAppend, StreamAppended, StreamId, TimerWrite, Version,
 };
 
 use super::{
@@ -123,6 +123,8 @@ impl Facts<'_> {
         self.check_documents(commit).map_err(CommitError::Stale)?;
         self.check_acknowledgements(commit)
             .map_err(CommitError::Stale)?;
+        self.check_timers(commit).map_err(CommitError::Stale)?;
+        self.check_inbox(commit).map_err(CommitError::Stale)?;
         self.check_messages(commit)?;
         self.check_room(commit)
     }
@@ -204,6 +206,30 @@ impl Facts<'_> {
                     queue: message.0.to_owned(),
                     id: message.1,
                 });
+            }
+        }
+        Ok(())
+    }
+
+    /// A timer occurs once in a commit.
+    fn check_timers(&self, commit: &Plain) -> Result<(), Stale> {
+        for write in &commit.timers {
+            let (process, id) = (write.process(), write.id());
+            if matches!(write, TimerWrite::Fire { .. }) && !self.timers.contains(&(process, id)) {
+                let process = process.to_owned();
+                return Err(Stale::Timer { process, id });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_inbox(&self, commit: &Plain) -> Result<(), Stale> {
+        let mut new = HashSet::new();
+        for handled in &commit.inbox {
+            let name = (handled.consumer(), handled.id());
+            if self.inbox.contains(&name) || !new.insert(name) {
+                let (consumer, id) = (name.0.to_owned(), name.1);
+                return Err(Stale::Inbox { consumer, id });
             }
         }
         Ok(())

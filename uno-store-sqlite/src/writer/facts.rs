@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
-use uno_core::{EventId, Position, StoreEpoch, StoreError, StreamId, SubscriptionName, Version};
+use uno_core::{
+    EventId, Position, StoreEpoch, StoreError, StreamId, SubscriptionName, TimerWrite, Version,
+};
 use uuid::Uuid;
 
 use super::job::Plain;
@@ -39,6 +41,10 @@ pub(crate) struct Facts<'c> {
     pub(crate) messages: HashSet<(&'c str, Uuid)>,
     /// The revisions of documents, by collection and key, as far as they were asked about or written by this group.
     pub(crate) documents: HashMap<(&'c str, &'c str), u64>,
+    /// Timers that are pending, by process and id, as far as one is to be fired.
+    pub(crate) timers: HashSet<(&'c str, Uuid)>,
+    /// Messages that were handled, by consumer and id.
+    pub(crate) inbox: HashSet<(&'c str, Uuid)>,
 }
 
 /// A stream that has events.
@@ -68,6 +74,8 @@ pub(crate) struct Questions<'c> {
     processes: Vec<(&'c str, &'c str)>,
     messages: Vec<(&'c str, Uuid)>,
     documents: Vec<(&'c str, &'c str)>,
+    timers: Vec<(&'c str, Uuid)>,
+    inbox: Vec<(&'c str, Uuid)>,
 }
 
 /// All of it in one statement that gives one row: every row is handed from SQLite's thread to ours by itself, and often wakes it up.
@@ -89,7 +97,11 @@ const FACTS: &str = "SELECT \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_messages m \
         ON m.queue = r.value->>0 AND m.id = unhex(r.value->>1)), \
      (SELECT json_group_array(json_array(r.key, d.revision)) FROM jsonb_each(?) r CROSS JOIN uno_documents d \
-        ON d.collection = r.value->>0 AND d.key = r.value->>1)";
+        ON d.collection = r.value->>0 AND d.key = r.value->>1), \
+     (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_timers t INDEXED BY uno_timers_id \
+        ON t.process = r.value->>0 AND t.id = unhex(r.value->>1)), \
+     (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_inbox i \
+        ON i.consumer = r.value->>0 AND i.id = unhex(r.value->>1))";
 
 impl<'c> Questions<'c> {
     /// What must be known to decide these commits; with the places of their events only if `ids` is set.
@@ -136,6 +148,19 @@ impl<'c> Questions<'c> {
             questions
                 .documents
                 .extend(guarded.map(|write| (write.collection(), write.key())));
+            // What is set or cancelled may be there or not.
+            let fired = commit
+                .timers
+                .iter()
+                .filter(|write| matches!(write, TimerWrite::Fire { .. }));
+            questions
+                .timers
+                .extend(fired.map(|write| (write.process(), write.id())));
+            let handled = commit
+                .inbox
+                .iter()
+                .map(|handled| (handled.consumer(), handled.id()));
+            questions.inbox.extend(handled);
         }
         // The same stream often occurs many times in a group.
         questions.streams.sort_unstable();
@@ -162,18 +187,16 @@ impl<'c> Questions<'c> {
             .map(|stream| (stream.category().as_str(), stream.key()));
         let ids = self.ids.iter().map(|id| id.as_uuid().simple().to_string());
         let checkpoints = self.checkpoints.iter().map(|name| name.as_str());
-        let messages = self
-            .messages
-            .iter()
-            .map(|(queue, id)| (queue, id.simple().to_string()));
         script
             .push(FACTS)
             .bind_json(&streams.collect::<Vec<_>>())
             .bind_json(&ids.collect::<Vec<_>>())
             .bind_json(&checkpoints.collect::<Vec<_>>())
             .bind_json(&self.processes)
-            .bind_json(&messages.collect::<Vec<_>>())
-            .bind_json(&self.documents);
+            .bind_json(&names(&self.messages))
+            .bind_json(&self.documents)
+            .bind_json(&names(&self.timers))
+            .bind_json(&names(&self.inbox));
     }
 }
 
@@ -192,6 +215,8 @@ impl<'c> Facts<'c> {
             processes: HashMap::new(),
             messages: HashSet::new(),
             documents: HashMap::new(),
+            timers: HashSet::new(),
+            inbox: HashSet::new(),
         }
     }
 
@@ -263,6 +288,12 @@ impl<'c> Facts<'c> {
             self.documents
                 .insert(*asked(&questions.documents, index)?, revision);
         }
+        for (index,) in read::<Vec<(usize,)>>(column(row, 11)?)? {
+            self.timers.insert(*asked(&questions.timers, index)?);
+        }
+        for (index,) in read::<Vec<(usize,)>>(column(row, 12)?)? {
+            self.inbox.insert(*asked(&questions.inbox, index)?);
+        }
         Ok(())
     }
 
@@ -285,6 +316,11 @@ impl<'c> Facts<'c> {
         }
         Ok(())
     }
+}
+
+fn names<'c>(pairs: &[(&'c str, Uuid)]) -> Vec<(&'c str, String)> {
+    let name = |(name, id): &(&'c str, Uuid)| (*name, id.simple().to_string());
+    pairs.iter().map(name).collect()
 }
 
 /// What SQLite has written as JSON.

@@ -13,7 +13,7 @@ use super::{
     decide::Verdict,
     facts::{Facts, Questions},
     job::Plain,
-    writes::Writes,
+    writes::{Times, Writes},
 };
 use crate::{
     core::Core,
@@ -199,8 +199,9 @@ impl<'c> Group<'c> {
         core: &Core,
         connection: &mut SqliteConnection,
     ) -> Result<Written, Setback> {
-        let recorded_at = core.now().max(self.facts.last_recorded_at);
-        let mut scripts = self.writes.scripts(recorded_at);
+        let now = core.now();
+        let recorded_at = now.max(self.facts.last_recorded_at);
+        let mut scripts = self.writes.scripts(Times { now, recorded_at });
         if let (End::Commit, Some(last)) = (end, scripts.last_mut()) {
             last.push("COMMIT");
         }

@@ -1,9 +1,10 @@
 //! What the writer is asked to do.
 
+use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 use uno_core::{
-    Acknowledgement, CheckpointWrite, Commit, CommitError, DocumentWrite, NewMessage, ProcessWrite,
-    Receipt, Snapshot, StoreError, StreamAppend, StreamId, Version, Work,
+    Acknowledgement, CheckpointWrite, Commit, CommitError, DocumentWrite, InboxWrite, NewMessage,
+    ProcessWrite, Receipt, Snapshot, StoreError, StreamAppend, StreamId, TimerWrite, Version, Work,
 };
 
 use crate::SqliteTx;
@@ -11,6 +12,7 @@ use crate::SqliteTx;
 pub(crate) enum Job {
     Commit(Box<CommitJob>),
     Migrate(oneshot::Sender<Result<(), StoreError>>),
+    Prune(Prune),
     /// Do what was asked for before this, and then end.
     Close,
 }
@@ -19,6 +21,14 @@ pub(crate) struct CommitJob {
     pub(crate) work: Vec<Work<SqliteTx>>,
     pub(crate) plain: Plain,
     pub(crate) reply: oneshot::Sender<Result<Receipt, CommitError>>,
+}
+
+/// Forget some of what a consumer has handled before a time, at most `limit`; how many that were.
+pub(crate) struct Prune {
+    pub(crate) consumer: String,
+    pub(crate) before: DateTime<Utc>,
+    pub(crate) limit: u32,
+    pub(crate) reply: oneshot::Sender<Result<u64, StoreError>>,
 }
 
 /// A commit without the caller's own work: data that may be looked at as often as need be.
@@ -32,6 +42,8 @@ pub(crate) struct Plain {
     pub(crate) processes: Vec<ProcessWrite>,
     pub(crate) messages: Vec<NewMessage>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
+    pub(crate) timers: Vec<TimerWrite>,
+    pub(crate) inbox: Vec<InboxWrite>,
 }
 
 impl Plain {
@@ -45,6 +57,8 @@ impl Plain {
             processes: commit.processes,
             messages: commit.messages,
             acknowledgements: commit.acknowledgements,
+            timers: commit.timers,
+            inbox: commit.inbox,
         };
         (commit.work, plain)
     }
@@ -70,7 +84,18 @@ impl Plain {
                     .map(|document| document.body().map_or(0, |body| body.len())),
             )
             .chain(self.processes.iter().map(|process| process.body().len()))
-            .chain(self.messages.iter().map(|message| message.payload().len()));
+            .chain(
+                self.processes
+                    .iter()
+                    .flat_map(|process| process.history())
+                    .map(|entry| entry.len()),
+            )
+            .chain(self.messages.iter().map(|message| message.payload().len()))
+            .chain(self.timers.iter().map(|timer| match timer {
+                TimerWrite::Set(timer) => timer.payload().len(),
+                TimerWrite::Cancel { .. } | TimerWrite::Fire { .. } => 0,
+            }))
+            .chain(self.inbox.iter().map(|handled| handled.outputs().len()));
         bodies.map(|length| ROW + length).sum()
     }
 }

@@ -46,6 +46,23 @@ pub(crate) const PROCESSES: &str = "INSERT OR FAIL INTO uno_processes (process, 
      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true \
      ON CONFLICT DO UPDATE SET revision = excluded.revision, status = excluded.status, body = excluded.body";
 
+pub(crate) const HISTORY: &str = "INSERT INTO uno_history (process, key, number, recorded_at, entry) \
+     SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true \
+     ON CONFLICT (process, key, number) DO NOTHING";
+
+pub(crate) const REMOVE_TIMERS: &str = "DELETE FROM uno_timers \
+     WHERE (process, id) IN (SELECT value->>0, unhex(value->>1) FROM jsonb_each(?))";
+
+pub(crate) const SET_TIMERS: &str = "INSERT OR FAIL INTO uno_timers (process, due_at, id, key, payload, metadata) \
+     SELECT value->>0, value->>1, unhex(value->>2), value->>3, value->>4, value->>5 FROM jsonb_each(?)";
+
+pub(crate) const INBOX: &str = "INSERT OR FAIL INTO uno_inbox (consumer, id, handled_at, outputs) \
+     SELECT value->>0, unhex(value->>1), value->>2, value->>3 FROM jsonb_each(?)";
+
+/// Some at a time, so that nobody waits for long behind it.
+pub(crate) const PRUNE_INBOX: &str = "DELETE FROM uno_inbox WHERE rowid IN \
+     (SELECT rowid FROM uno_inbox WHERE consumer = ? AND handled_at < ? ORDER BY handled_at LIMIT ?)";
+
 pub(crate) const REMOVE_MESSAGES: &str = "DELETE FROM uno_messages \
      WHERE (queue, id) IN (SELECT value->>0, unhex(value->>1) FROM jsonb_each(?))";
 

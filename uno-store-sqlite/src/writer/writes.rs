@@ -9,14 +9,15 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use serde::Serialize;
 use uno_core::{
-    Checkpoint, DocumentChange, NewEvent, NewMessage, Payload, Position, ProcessWrite, Receipt,
-    RecordedEvent, Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
+    Checkpoint, DocumentChange, NewEvent, NewMessage, Payload, Position, Receipt, RecordedEvent,
+    Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
 };
 use uuid::Uuid;
 
 use super::{
     facts::{Facts, Place, StreamHead},
     job::Plain,
+    processes::ProcessWrites,
     sql,
 };
 use crate::script::Script;
@@ -31,7 +32,7 @@ pub(crate) struct Writes<'c> {
     /// With the revision that a document gets; `None` removes it.
     documents: HashMap<(&'c str, &'c str), Option<(u64, &'c Payload)>>,
     checkpoints: HashMap<&'c SubscriptionName, Checkpoint>,
-    processes: HashMap<(&'c str, &'c str), &'c ProcessWrite>,
+    processes: ProcessWrites<'c>,
     /// By number.
     messages: BTreeMap<u64, &'c NewMessage>,
     /// The numbers of those.
@@ -39,6 +40,15 @@ pub(crate) struct Writes<'c> {
     /// Messages that were there before, and are handled.
     handled: Vec<(&'c str, Uuid)>,
     last_number: Option<u64>,
+}
+
+/// When a group is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    /// By the store's clock.
+    pub(crate) now: DateTime<Utc>,
+    /// The same, but never before what was recorded last.
+    pub(crate) recorded_at: DateTime<Utc>,
 }
 
 /// An event in its place.
@@ -87,13 +97,7 @@ impl<'c> Writes<'c> {
             self.checkpoints
                 .insert(write.subscription(), write.checkpoint());
         }
-        for write in &commit.processes {
-            let instance = (write.process(), write.key());
-            facts
-                .processes
-                .insert(instance, write.expected_revision() + 1);
-            self.processes.insert(instance, write);
-        }
+        self.processes.take(commit, facts);
         for acknowledgement in &commit.acknowledgements {
             let message = (acknowledgement.queue(), acknowledgement.id());
             facts.messages.remove(&message);
@@ -191,7 +195,7 @@ impl<'c> Writes<'c> {
     }
 
     /// The statements, in scripts of bounded size. The last one is still to be ended with a commit.
-    pub(crate) fn scripts(&self, recorded_at: DateTime<Utc>) -> Vec<Script> {
+    pub(crate) fn scripts(&self, times: Times) -> Vec<Script> {
         let mut scripts = Vec::new();
         let mut script = Script::new();
         let streams = self
@@ -201,13 +205,13 @@ impl<'c> Writes<'c> {
         write(sql::STREAMS, streams, &mut script);
         let mut chunks = self.events.chunks(sql::MAX_EVENTS).peekable();
         while let Some(chunk) = chunks.next() {
-            self.insert_events(chunk, recorded_at, &mut script);
+            self.insert_events(chunk, times.recorded_at, &mut script);
             if chunks.peek().is_some() {
                 scripts.push(std::mem::take(&mut script));
             }
         }
         if self.has_records() {
-            self.write_records(recorded_at, &mut script);
+            self.write_records(times, &mut script);
         }
         scripts.push(script);
         scripts
@@ -255,7 +259,7 @@ impl<'c> Writes<'c> {
         }
     }
 
-    fn write_records(&self, recorded_at: DateTime<Utc>, script: &mut Script) {
+    fn write_records(&self, times: Times, script: &mut Script) {
         let snapshots = self.snapshots.iter().map(|(stream, snapshot)| {
             (
                 stream.category().as_str(),
@@ -296,16 +300,7 @@ impl<'c> Writes<'c> {
         });
         write(sql::CHECKPOINTS, checkpoints, script);
 
-        let processes = self.processes.iter().map(|((process, key), write)| {
-            (
-                process,
-                key,
-                write.expected_revision() + 1,
-                write.status().as_str(),
-                write.body().as_str(),
-            )
-        });
-        write(sql::PROCESSES, processes, script);
+        self.processes.write(times.now, script);
 
         // Before new ones are added: a message may come again under the id of one that is handled.
         let handled = self
@@ -322,7 +317,7 @@ impl<'c> Writes<'c> {
                 message.name(),
                 message.payload().as_str(),
                 serde_json::to_string(message.metadata()).ok(),
-                recorded_at.timestamp_micros(),
+                times.recorded_at.timestamp_micros(),
             )
         });
         write(sql::ADD_MESSAGES, messages, script);
@@ -333,7 +328,11 @@ impl<'c> Writes<'c> {
 }
 
 /// Adds a statement for these rows, if there are any.
-fn write<R: Serialize>(statement: &str, rows: impl Iterator<Item = R>, script: &mut Script) {
+pub(super) fn write<R: Serialize>(
+    statement: &str,
+    rows: impl Iterator<Item = R>,
+    script: &mut Script,
+) {
     let rows: Vec<R> = rows.collect();
     if !rows.is_empty() {
         script.push(statement).bind_json(&rows);

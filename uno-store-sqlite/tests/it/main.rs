@@ -12,4 +12,5 @@ mod opening;
 mod processes;
 mod support;
 mod tail;
+mod timers;
 mod work;

@@ -1,6 +1,6 @@
 //! The list of cases, once, and the macros that go through it.
 //!
-//! Long because it is a list.
+//! Long because it is one list, which the macros go through in order.
 
 /// Makes a test of every case of the suite, for one store. See [`conformance`](mod@crate::conformance).
 ///
@@ -372,6 +372,38 @@ macro_rules! __conformance_processes {
                 a_message_is_handled_once_however_many_try
                 a_reader_of_a_queue_sees_every_message_once
                 of_many_who_add_a_message_one_does
+                a_timer_fires_once_however_many_try
+                commits_to_the_same_timers_do_not_deadlock
+                a_message_delivered_often_is_handled_once
+            }
+            due {
+                timers_are_due_in_the_order_of_their_times
+                no_timer_is_due_before_its_time
+                timers_at_the_edges_of_time
+                due_timers_have_a_limit
+            }
+            history {
+                entries_come_back_equal_and_in_order
+                a_history_is_read_from_a_number_on
+                entries_are_kept_exactly_if_their_save_is
+                an_entry_is_never_changed
+                several_saves_in_a_commit_keep_all_entries
+                histories_are_apart
+                hostile_histories_are_nothing_but_histories
+                entries_that_cannot_be_kept_are_refused
+            }
+            inbox {
+                what_came_of_a_message_comes_back_equal
+                a_message_is_remembered_once
+                a_message_handled_before_undoes_everything
+                a_failed_commit_remembers_nothing
+                messages_that_were_handled_are_loaded_once_each
+                consumers_are_apart
+                what_is_old_is_forgotten
+                what_is_younger_is_not_forgotten
+                much_is_forgotten_at_once
+                hostile_consumers_are_nothing_but_consumers
+                consumers_that_cannot_be_kept_are_refused
             }
             instances {
                 revisions_start_at_one_and_rise_by_one
@@ -384,6 +416,13 @@ macro_rules! __conformance_processes {
                 instances_are_listed_by_status_and_key
                 an_instance_is_listed_as_it_is_now
                 hostile_instances_are_nothing_but_instances
+            }
+            keys {
+                messages_of_a_key_are_read_in_order
+                messages_of_a_key_are_read_from_a_number_on
+                messages_of_a_key_stay_until_they_are_acknowledged
+                keys_are_apart
+                hostile_keys_are_nothing_but_keys
             }
             queues {
                 messages_are_read_in_the_order_they_were_added
@@ -398,6 +437,20 @@ macro_rules! __conformance_processes {
                 a_number_is_never_used_again
                 the_depth_of_a_queue
                 hostile_messages_are_nothing_but_messages
+            }
+            timers {
+                a_timer_comes_back_equal
+                a_timer_that_is_set_again_is_replaced
+                a_timer_stays_until_it_is_fired_or_cancelled
+                a_timer_fires_once
+                a_timer_may_fire_before_it_is_due
+                a_missing_timer_is_cancelled_for_nothing
+                a_stale_timer_undoes_everything
+                a_failed_commit_leaves_timers_as_they_were
+                a_repeated_commit_sets_no_timer_again
+                timers_of_processes_are_apart
+                hostile_timers_are_nothing_but_timers
+                timers_that_cannot_be_kept_are_refused
             }
         }
     };
@@ -416,6 +469,7 @@ macro_rules! __conformance_persistence {
                 checkpoints_survive_reopening
                 read_models_survive_reopening
                 processes_and_queues_survive_reopening
+                timers_histories_and_inboxes_survive_reopening
                 two_handles_are_one_store
             }
         }

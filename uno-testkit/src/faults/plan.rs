@@ -40,11 +40,23 @@ pub enum Call {
     ReadQueue,
     /// [`ProcessStore::queue_depth`](uno_core::ProcessStore::queue_depth)
     QueueDepth,
+    /// [`ProcessStore::read_queue_of`](uno_core::ProcessStore::read_queue_of)
+    ReadQueueOf,
+    /// [`ProcessStore::read_history`](uno_core::ProcessStore::read_history)
+    ReadHistory,
+    /// [`TimerStore::due_timers`](uno_core::TimerStore::due_timers)
+    DueTimers,
+    /// [`TimerStore::list_timers`](uno_core::TimerStore::list_timers)
+    ListTimers,
+    /// [`InboxStore::load_inbox`](uno_core::InboxStore::load_inbox)
+    LoadInbox,
+    /// [`InboxStore::prune_inbox`](uno_core::InboxStore::prune_inbox)
+    PruneInbox,
 }
 
 impl Call {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::Migrate,
         Self::Append,
         Self::ReadStream,
@@ -61,6 +73,12 @@ impl Call {
         Self::ListProcesses,
         Self::ReadQueue,
         Self::QueueDepth,
+        Self::ReadQueueOf,
+        Self::ReadHistory,
+        Self::DueTimers,
+        Self::ListTimers,
+        Self::LoadInbox,
+        Self::PruneInbox,
     ];
 }
 

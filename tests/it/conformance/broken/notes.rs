@@ -1,7 +1,7 @@
 //! What a broken store remembers beside the store it spoils.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize},
@@ -36,8 +36,12 @@ pub(crate) struct Remembered {
     pub(crate) streams: HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>,
     /// Messages that were ever added.
     pub(crate) messages: HashSet<Uuid>,
-    /// Messages that were read.
+    /// Messages, or timers, that were read.
     pub(crate) read: HashSet<Uuid>,
+    /// Instances that have, or had, timers.
+    pub(crate) keys: BTreeSet<String>,
+    /// Entries of histories that were written over, by process, instance and number.
+    pub(crate) entries: HashMap<(String, String, u64), Payload>,
 }
 
 impl Notes {

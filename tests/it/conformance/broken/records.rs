@@ -13,11 +13,11 @@ use super::{Fault, distort::normalised, store::Broken};
 
 impl Broken {
     /// Whether records are gone, since the store was opened again.
-    fn gone(&self) -> bool {
+    pub(crate) fn gone(&self) -> bool {
         self.again && self.has(Fault::ReopensWithoutRecords)
     }
 
-    fn folded(&self, name: &str) -> String {
+    pub(crate) fn folded(&self, name: &str) -> String {
         if self.has(Fault::FoldsCollections) {
             name.to_lowercase()
         } else {
@@ -25,7 +25,7 @@ impl Broken {
         }
     }
 
-    fn body(&self, body: &Payload) -> Payload {
+    pub(crate) fn body(&self, body: &Payload) -> Payload {
         match self.fault {
             Fault::DistortsBodies if body.len() > 65_535 => Payload::from_stored("null"),
             Fault::DistortsBodies => normalised(body),

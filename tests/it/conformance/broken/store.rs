@@ -1,16 +1,21 @@
 //! [`Broken`]: a store around one in memory, which passes everything on, but for its fault.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uno_core::{
     AppendError, Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError, Document,
-    DocumentStore, EventStore, Head, Limits, LogPage, ProcessRecord, ProcessStatus, ProcessStore,
-    QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, StoreChange, StoreError,
-    StreamAppend, StreamId, SubscriptionName, Transactional,
+    DocumentStore, DueTimers, EventStore, Head, HistoryRecord, InboxRecord, InboxStore, Limits,
+    LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream,
+    Receipt, RecordedEvent, Snapshot, StoreChange, StoreError, StreamAppend, StreamId,
+    SubscriptionName, Timer, TimerStore, Transactional,
 };
 use uno_store_memory::{MemoryStore, MemoryTx};
+use uuid::Uuid;
 
 use super::{Fault, notes::Notes};
 
@@ -184,8 +189,56 @@ impl ProcessStore for Broken {
         self.queue(queue, after, limit).await
     }
 
+    async fn read_queue_of(
+        &self,
+        queue: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<QueuedMessage>, StoreError> {
+        self.queue_of(queue, key, after, limit).await
+    }
+
+    async fn read_history(
+        &self,
+        process: &str,
+        key: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRecord>, StoreError> {
+        self.history(process, key, after, limit).await
+    }
+
     async fn queue_depth(&self, queue: &str) -> Result<(u64, Option<DateTime<Utc>>), StoreError> {
         self.depth(queue).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl TimerStore for Broken {
+    async fn due_timers(&self, process: &str, limit: usize) -> Result<DueTimers, StoreError> {
+        self.due(process, limit).await
+    }
+
+    async fn list_timers(&self, process: &str, key: &str) -> Result<Vec<Timer>, StoreError> {
+        self.timers(process, key).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl InboxStore for Broken {
+    async fn load_inbox(
+        &self,
+        consumer: &str,
+        ids: &[Uuid],
+    ) -> Result<Vec<InboxRecord>, StoreError> {
+        self.handled(consumer, ids).await
+    }
+
+    async fn prune_inbox(&self, consumer: &str, older_than: Duration) -> Result<u64, StoreError> {
+        self.prune(consumer, older_than).await
     }
 }
 

@@ -253,6 +253,14 @@ fn somebody(stale: &Stale) -> Stale {
             queue: queue.clone(),
             id: uuid::Uuid::nil(),
         },
+        Stale::Timer { process, .. } => Stale::Timer {
+            process: process.clone(),
+            id: uuid::Uuid::nil(),
+        },
+        Stale::Inbox { consumer, .. } => Stale::Inbox {
+            consumer: consumer.clone(),
+            id: uuid::Uuid::nil(),
+        },
         other => {
             SubscriptionName::new("somebody").map_or_else(|_| other.clone(), Stale::Checkpoint)
         }

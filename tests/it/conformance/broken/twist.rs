@@ -8,12 +8,12 @@ use uno_core::{
     CheckpointStore as _, CheckpointWrite, Commit, DocumentStore as _, DocumentWrite, EventId,
     EventStore as _,
     ExpectedVersion::{Any, Exact, NoStream, StreamExists},
-    Metadata, NewEvent, Payload, Position, ProcessStore as _, ProcessWrite, ReadStream, Snapshot,
-    StreamAppend, StreamId, Transactional as _, Version, Work,
+    Metadata, NewEvent, Payload, Position, ProcessStore as _, ReadStream, Snapshot, StreamAppend,
+    StreamId, TimerWrite, Transactional as _, Version, Work,
 };
 use uno_store_memory::MemoryTx;
 
-use super::{Fault, store::Broken};
+use super::{Fault, reminders::with_revision, store::Broken};
 
 impl Broken {
     /// Changes what a commit expects and holds.
@@ -21,6 +21,7 @@ impl Broken {
         self.twist_expected(commit).await;
         self.twist_events(commit).await;
         self.twist_records(commit).await;
+        self.twist_reminders(commit).await;
         self.twist_snapshots(commit).await;
         self.twist_work(commit);
     }
@@ -142,6 +143,11 @@ impl Broken {
     async fn twist_records(&self, commit: &mut Commit<MemoryTx>) {
         match self.fault {
             Fault::SkipsBadNames => skip_bad_names(commit),
+            Fault::SkipsBadNumbers => {
+                for write in &mut commit.processes {
+                    *write = write.clone().with_history(1, Vec::new());
+                }
+            }
             Fault::AppliesRemovalsLast => {
                 commit.documents.sort_by_key(|write| write.body().is_none());
             }
@@ -198,13 +204,7 @@ impl Broken {
                         .unwrap_or_default();
                     let stored = found.first().map_or(0, |record| record.revision());
                     let revision = saved.entry(instance.clone()).or_insert(stored);
-                    *write = ProcessWrite::new(
-                        instance.0,
-                        instance.1,
-                        *revision,
-                        write.status(),
-                        write.body().clone(),
-                    );
+                    *write = with_revision(write, *revision);
                     *revision += 1;
                 }
             }
@@ -416,4 +416,12 @@ fn skip_bad_names(commit: &mut Commit<MemoryTx>) {
     commit
         .snapshots
         .retain(|snapshot| !snapshot.shape().contains('\0'));
+    commit.timers.retain(|write| {
+        let good_key = match write {
+            TimerWrite::Set(timer) => good(timer.key()),
+            TimerWrite::Cancel { .. } | TimerWrite::Fire { .. } => true,
+        };
+        good(write.process()) && good_key
+    });
+    commit.inbox.retain(|handled| good(handled.consumer()));
 }

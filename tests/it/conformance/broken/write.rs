@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 use uno_core::{
     AppendError, CheckpointStore as _, Commit, CommitError, DocumentStore as _, EventStore as _,
     ExpectedVersion, Position, ProcessStore as _, ReadLog, Receipt, Stale, StoreError,
-    StreamAppend, StreamAppended, StreamId, Transactional as _, Version,
+    StreamAppend, StreamAppended, StreamId, TimerWrite, Transactional as _, Version,
 };
 use uno_store_memory::MemoryTx;
 
@@ -148,6 +148,10 @@ impl Broken {
                     commit.processes.clear();
                     commit.messages.clear();
                     commit.acknowledgements.clear();
+                    commit.inbox.clear();
+                    commit
+                        .timers
+                        .retain(|write| !matches!(write, TimerWrite::Fire { .. }));
                     self.inner.commit(commit).await?;
                     return Ok(self.inner.append(appends).await?);
                 }
@@ -175,6 +179,16 @@ impl Broken {
                 for write in std::mem::take(&mut commit.documents) {
                     let mut own = Commit::new();
                     own.documents.push(write);
+                    self.inner.commit(own).await?;
+                    yield_now().await;
+                    yield_now().await;
+                }
+                self.inner.commit(commit).await
+            }
+            Fault::WritesTimersOneByOne => {
+                for write in std::mem::take(&mut commit.timers) {
+                    let mut own = Commit::new();
+                    own.timers.push(write);
                     self.inner.commit(own).await?;
                     yield_now().await;
                     yield_now().await;
@@ -297,6 +311,7 @@ impl Broken {
                 return Err(CommitError::Stale(Stale::Message { queue, id }));
             }
         }
+        self.check_reminders(&commit.timers, &commit.inbox).await?;
         yield_now().await;
         yield_now().await;
         for unasked in [
@@ -306,10 +321,12 @@ impl Broken {
             Fault::PutsDocumentsUnasked,
             Fault::RemovesDocumentsUnasked,
             Fault::KeepsDocumentsUnasked,
+            Fault::FiresUnasked,
+            Fault::HandlesUnasked,
         ] {
-            Self::new(self.inner.clone(), unasked)
-                .twist(&mut commit)
-                .await;
+            let other = Self::new(self.inner.clone(), unasked);
+            other.notes.get().keys = self.notes.get().keys.clone();
+            other.twist(&mut commit).await;
         }
         self.inner.commit(commit).await
     }
@@ -344,6 +361,8 @@ fn outside(commit: &mut Commit<MemoryTx>, part: Part) -> Commit<MemoryTx> {
         Part::Acknowledgements => {
             std::mem::swap(&mut own.acknowledgements, &mut commit.acknowledgements);
         }
+        Part::Timers => std::mem::swap(&mut own.timers, &mut commit.timers),
+        Part::Inbox => std::mem::swap(&mut own.inbox, &mut commit.inbox),
     }
     own
 }

@@ -6,6 +6,7 @@ mod log_first;
 mod log_second;
 mod persistence;
 mod processes;
+mod reminders;
 mod transactional;
 
 use crate::conformance::broken::Fault;
@@ -19,6 +20,7 @@ pub(crate) fn table() -> Vec<(&'static str, &'static [Fault])> {
         documents::TABLE,
         checkpoints::TABLE,
         processes::TABLE,
+        reminders::TABLE,
         persistence::TABLE,
     ]
     .concat()

@@ -1,11 +1,13 @@
 //! Opening a store again, as another process would, or the same one after a restart.
 
+use std::time::Duration;
+
 use uno_core::{
-    Acknowledgement, Checkpoint, CheckpointStore as _, CheckpointWrite, DocumentStore as _,
-    EventStore as _,
+    Acknowledgement, Checkpoint, CheckpointStore as _, CheckpointWrite, CommitError,
+    DocumentStore as _, Due, EventStore as _,
     ExpectedVersion::{Any, NoStream},
-    Position, ProcessStatus, ProcessStore as _, ProcessWrite, ReadLog, ReadStream,
-    Transactional as _,
+    InboxStore as _, InboxWrite, Metadata, NewTimer, Position, ProcessStatus, ProcessStore as _,
+    ProcessWrite, ReadLog, ReadStream, Stale, TimerStore as _, TimerWrite, Transactional as _,
 };
 
 use crate::conformance::{
@@ -135,8 +137,7 @@ pub async fn read_models_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -
 
 /// [`ProcessStore`](uno_core::ProcessStore) guarantees 1 and 2: instances and waiting messages are there, and numbers go on where they were.
 pub async fn processes_and_queues_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -> Outcome {
-    let message =
-        |id| uno_core::NewMessage::new("mail", id, "k", "n", json("{}"), uno_core::Metadata::new());
+    let message = |id| uno_core::NewMessage::new("mail", id, "k", "n", json("{}"), Metadata::new());
     let (first, second) = (new_uuid(), new_uuid());
     t.commit(|commit| {
         commit.processes.push(ProcessWrite::new(
@@ -178,6 +179,54 @@ pub async fn processes_and_queues_survive_reopening<H: PersistentHarness>(t: &Tr
         1,
         "the new message comes behind the old one, which is gone"
     );
+    Ok(())
+}
+
+/// [`TimerStore`](uno_core::TimerStore) guarantee 1, [`InboxStore`](uno_core::InboxStore) guarantee 2 and
+/// [`ProcessStore`](uno_core::ProcessStore) guarantee 5: timers, what was handled, and histories are there.
+pub async fn timers_histories_and_inboxes_survive_reopening<H: PersistentHarness>(
+    t: &Trial<H>,
+) -> Outcome {
+    let (due, later, handled) = (new_uuid(), new_uuid(), new_uuid());
+    let timer = |id, due| NewTimer::new("order", "a", id, due, json("[1]"), Metadata::new());
+    t.commit(|commit| {
+        commit.timers = vec![
+            TimerWrite::Set(timer(due, Due::After(Duration::ZERO))),
+            TimerWrite::Set(timer(later, Due::After(Duration::from_secs(3600)))),
+        ];
+        let write = ProcessWrite::new("order", "a", 0, ProcessStatus::Parked, json("{}"));
+        commit
+            .processes
+            .push(write.with_history(1, vec![json("[1]")]));
+        commit
+            .inbox
+            .push(InboxWrite::new("mailer", handled, json("[1]")));
+    })
+    .await?;
+    let (store, again) = (t.store(), t.reopen().await?);
+    let listed = again.list_timers("order", "a").await?;
+    assert_eq!(listed, store.list_timers("order", "a").await?);
+    assert_eq!(listed.len(), 2);
+    assert_eq!(again.due_timers("order", 10).await?.timers(), &listed[..1]);
+    let history = again.read_history("order", "a", 0, 10).await?;
+    assert_eq!(history, store.read_history("order", "a", 0, 10).await?);
+    assert_eq!(history.len(), 1);
+    let found = again.load_inbox("mailer", &[handled]).await?;
+    assert_eq!(found, store.load_inbox("mailer", &[handled]).await?);
+    assert_eq!(found.len(), 1);
+    let fire = || {
+        let (process, id) = ("order".to_owned(), due);
+        let mut commit = uno_core::Commit::new();
+        commit.timers.push(TimerWrite::Fire { process, id });
+        commit
+    };
+    again.commit(fire()).await?;
+    let twice = store.commit(fire()).await;
+    assert!(
+        matches!(twice, Err(CommitError::Stale(Stale::Timer { .. }))),
+        "the first handle sees that it was fired: {twice:?}"
+    );
+    assert_eq!(store.list_timers("order", "a").await?, listed[1..]);
     Ok(())
 }
 

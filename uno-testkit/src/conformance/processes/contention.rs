@@ -1,11 +1,12 @@
-//! Many who handle messages and move instances at once.
+//! Many who handle messages, move instances and fire timers at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Barrier;
 use uno_core::{
-    Acknowledgement, BoxError, Commit, CommitError, ExpectedVersion::Any, Metadata, NewMessage,
-    ProcessStatus, ProcessStore as _, ProcessWrite, Stale, StreamAppend, Transactional as _,
+    Acknowledgement, BoxError, Commit, CommitError, Due, ExpectedVersion::Any, InboxStore as _,
+    InboxWrite, Metadata, NewMessage, NewTimer, ProcessStatus, ProcessStore as _, ProcessWrite,
+    Stale, StreamAppend, TimerStore as _, TimerWrite, Transactional as _,
 };
 use uuid::Uuid;
 
@@ -174,6 +175,133 @@ pub async fn of_many_who_add_a_message_one_does<H: BackendHarness>(t: &Trial<H>)
             ),
             (1, 1)
         );
+    }
+    Ok(())
+}
+
+/// Guarantee 3 of [`TimerStore`](uno_core::TimerStore): a timer fires with effect once, however many try.
+pub async fn a_timer_fires_once_however_many_try<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+    for round in 1..=6 {
+        let (id, barrier) = (new_uuid(), Arc::new(Barrier::new(8)));
+        let due = Due::After(Duration::ZERO);
+        let timer = NewTimer::new("order", "a", id, due, json("{}"), Metadata::new());
+        t.commit(|commit| commit.timers.push(TimerWrite::Set(timer)))
+            .await?;
+        let tasks = start(8, |_| {
+            let (store, barrier) = (Arc::clone(t.store()), Arc::clone(&barrier));
+            async move {
+                let process = "order".to_owned();
+                let mut commit = Commit::new();
+                commit.timers.push(TimerWrite::Fire { process, id });
+                let append = StreamAppend::new(stream("effects"), Any, vec![event()]);
+                commit.appends.push(append);
+                barrier.wait().await;
+                store.commit(commit).await
+            }
+        });
+        let mut fired = 0;
+        for result in finish(tasks).await? {
+            match result {
+                Ok(_) => fired += 1,
+                Err(CommitError::Stale(Stale::Timer { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        assert_eq!(fired, 1);
+        assert_eq!(t.stream(&stream("effects")).await?.len(), round);
+    }
+    Ok(())
+}
+
+/// Guarantee 1 of [`TimerStore`](uno_core::TimerStore): commits that touch the same timers in whatever order all come to their
+/// end, and nobody sees half of one.
+pub async fn commits_to_the_same_timers_do_not_deadlock<H: BackendHarness>(
+    t: &Trial<H>,
+) -> Outcome {
+    const TIMERS: usize = 7;
+    let ids: Arc<Vec<_>> = Arc::new(std::iter::repeat_with(new_uuid).take(TIMERS).collect());
+    let writers = start(6, |number| {
+        let (store, ids) = (Arc::clone(t.store()), Arc::clone(&ids));
+        async move {
+            for round in 0..10 {
+                let mut ids = ids.to_vec();
+                ids.rotate_left((number + round) % TIMERS);
+                if number % 2 == 0 {
+                    ids.reverse();
+                }
+                let body = json(&format!("[{number},{round}]"));
+                let write = |id| {
+                    let (process, due) = ("order", Due::After(Duration::from_secs(3600)));
+                    if (number + round) % 3 == 0 {
+                        let process = process.to_owned();
+                        return TimerWrite::Cancel { process, id };
+                    }
+                    let metadata = Metadata::new();
+                    TimerWrite::Set(NewTimer::new(process, "a", id, due, body.clone(), metadata))
+                };
+                let mut commit = Commit::new();
+                commit.timers = ids.into_iter().map(write).collect();
+                if round % 4 == 3 {
+                    // One that waits, alone, for whoever has the timers.
+                    commit.work.push(Box::new(|_| Box::pin(async { Ok(()) })));
+                }
+                store.commit(commit).await?;
+            }
+            Ok::<_, CommitError>(())
+        }
+    });
+    loop {
+        let ended = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let listed = t.store().list_timers("order", "a").await?;
+        assert!([0, TIMERS].contains(&listed.len()), "{listed:?}");
+        assert!(
+            listed
+                .windows(2)
+                .all(|pair| pair[0].payload() == pair[1].payload()),
+            "{listed:?}"
+        );
+        if ended {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    succeed(writers).await?;
+    Ok(())
+}
+
+/// Guarantee 1 of [`InboxStore`](uno_core::InboxStore): a message is handled with effect once, however often it is delivered.
+pub async fn a_message_delivered_often_is_handled_once<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+    for round in 1..=6 {
+        let (id, barrier) = (new_uuid(), Arc::new(Barrier::new(8)));
+        let tasks = start(8, |number| {
+            let (store, barrier) = (Arc::clone(t.store()), Arc::clone(&barrier));
+            async move {
+                let outputs = json(&format!("{number}"));
+                let mut commit = Commit::new();
+                commit
+                    .inbox
+                    .push(InboxWrite::new("mailer", id, outputs.clone()));
+                let append = StreamAppend::new(stream("effects"), Any, vec![event()]);
+                commit.appends.push(append);
+                barrier.wait().await;
+                (outputs, store.commit(commit).await)
+            }
+        });
+        let mut handled = Vec::new();
+        for (outputs, result) in finish(tasks).await? {
+            match result {
+                Ok(_) => handled.push(outputs),
+                Err(CommitError::Stale(Stale::Inbox { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let found = t.store().load_inbox("mailer", &[id]).await?;
+        let found: Vec<_> = found
+            .iter()
+            .map(|record| record.outputs().clone())
+            .collect();
+        assert_eq!((handled.len(), found), (1, handled));
+        assert_eq!(t.stream(&stream("effects")).await?.len(), round);
     }
     Ok(())
 }

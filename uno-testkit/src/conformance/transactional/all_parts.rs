@@ -1,10 +1,13 @@
 //! A commit that holds one of everything, and whether it happened.
 
+use std::time::Duration;
+
 use uno_core::{
     Acknowledgement, BoxError, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit,
-    DocumentWrite, EventId, EventStore as _, ExpectedVersion, Metadata, NewEvent, NewMessage,
-    ProcessStatus, ProcessStore as _, ProcessWrite, Snapshot, StreamAppend, StreamId,
-    SubscriptionName, Transactional as _,
+    DocumentWrite, Due, EventId, EventStore as _, ExpectedVersion, InboxStore as _, InboxWrite,
+    Metadata, NewEvent, NewMessage, NewTimer, ProcessStatus, ProcessStore as _, ProcessWrite,
+    Snapshot, StreamAppend, StreamId, SubscriptionName, TimerStore as _, TimerWrite,
+    Transactional as _,
 };
 use uuid::Uuid;
 
@@ -25,6 +28,12 @@ pub(crate) struct AllParts {
     pub(crate) old_message: Uuid,
     /// Put in the queue by the commit.
     pub(crate) new_message: Uuid,
+    /// Pending before the commit, which fires it.
+    old_timer: Uuid,
+    /// Set by the commit.
+    new_timer: Uuid,
+    /// Handled in the commit.
+    handled: Uuid,
 }
 
 impl AllParts {
@@ -41,9 +50,15 @@ impl AllParts {
             subscription: subscription(name),
             old_message: new_uuid(),
             new_message: new_uuid(),
+            old_timer: new_uuid(),
+            new_timer: new_uuid(),
+            handled: new_uuid(),
         };
-        t.commit(|commit| commit.messages.push(parts.message(parts.old_message)))
-            .await?;
+        t.commit(|commit| {
+            commit.messages.push(parts.message(parts.old_message));
+            commit.timers.push(parts.timer(parts.old_timer));
+        })
+        .await?;
         Ok(parts)
     }
 
@@ -80,17 +95,31 @@ impl AllParts {
             None,
             checkpoint,
         ));
-        commit.processes.push(ProcessWrite::new(
+        let process = ProcessWrite::new(
             "parts",
             self.name.as_str(),
             0,
             ProcessStatus::Running,
             json("{}"),
-        ));
+        );
+        commit
+            .processes
+            .push(process.with_history(1, vec![json("1"), json("2")]));
         commit
             .acknowledgements
             .push(Acknowledgement::new(self.name.as_str(), self.old_message));
         commit.messages.push(self.message(self.new_message));
+        let (process, id) = ("parts".to_owned(), self.old_timer);
+        commit.timers.push(TimerWrite::Fire { process, id });
+        commit.timers.push(self.timer(self.new_timer));
+        let handled = InboxWrite::new(self.name.as_str(), self.handled, json("[]"));
+        commit.inbox.push(handled);
+    }
+
+    fn timer(&self, id: Uuid) -> TimerWrite {
+        let due = Due::After(Duration::ZERO);
+        let (key, metadata) = (self.name.as_str(), Metadata::new());
+        TimerWrite::Set(NewTimer::new("parts", key, id, due, json("{}"), metadata))
     }
 
     fn message(&self, id: Uuid) -> NewMessage {
@@ -148,6 +177,14 @@ impl AllParts {
             .iter()
             .map(|queued| queued.message().id())
             .collect();
+        let timers: Vec<_> = store
+            .list_timers("parts", &self.name)
+            .await?
+            .iter()
+            .map(uno_core::Timer::id)
+            .collect();
+        let history = store.read_history("parts", &self.name, 0, 10).await?;
+        let handled = store.load_inbox(&self.name, &[self.handled]).await?;
         let parts = [
             ("row", t.row(&self.name).await?.is_some()),
             (
@@ -165,6 +202,10 @@ impl AllParts {
             ),
             ("message", queue.contains(&self.new_message)),
             ("acknowledgement", !queue.contains(&self.old_message)),
+            ("timer", timers.contains(&self.new_timer)),
+            ("fired timer", !timers.contains(&self.old_timer)),
+            ("history", !history.is_empty()),
+            ("inbox", !handled.is_empty()),
         ];
         for (part, done) in parts {
             assert_eq!(

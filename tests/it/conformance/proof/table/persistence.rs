@@ -28,6 +28,10 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         &[Fault::ReopensEmpty],
     ),
     (
+        "persistence::reopening::timers_histories_and_inboxes_survive_reopening",
+        &[Fault::ReopensEmpty, Fault::ReopensWithoutRecords],
+    ),
+    (
         "persistence::reopening::two_handles_are_one_store",
         &[Fault::ReopensEmpty],
     ),

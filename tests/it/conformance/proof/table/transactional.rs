@@ -33,6 +33,8 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
             Fault::WritesOutside(Part::Processes),
             Fault::WritesOutside(Part::Messages),
             Fault::WritesOutside(Part::Acknowledgements),
+            Fault::WritesOutside(Part::Timers),
+            Fault::WritesOutside(Part::Inbox),
         ],
     ),
     (

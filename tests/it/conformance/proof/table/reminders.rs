@@ -1,0 +1,224 @@
+//! Which fault each case must notice: timers, histories, the inbox, and queues by key.
+
+use crate::conformance::broken::{Fault, Part};
+
+pub(crate) const TABLE: &[(&str, &[Fault])] = &[
+    (
+        "processes::contention::a_timer_fires_once_however_many_try",
+        &[Fault::ChecksThenActs, Fault::FiresUnasked],
+    ),
+    (
+        "processes::contention::commits_to_the_same_timers_do_not_deadlock",
+        &[Fault::WritesTimersOneByOne],
+    ),
+    (
+        "processes::contention::a_message_delivered_often_is_handled_once",
+        &[Fault::ChecksThenActs, Fault::HandlesUnasked],
+    ),
+    (
+        "processes::due::timers_are_due_in_the_order_of_their_times",
+        &[Fault::ReadsTimersById],
+    ),
+    (
+        "processes::due::no_timer_is_due_before_its_time",
+        &[
+            Fault::FiresEarly,
+            Fault::CutsTimesToSeconds,
+            Fault::KnowsNoNextTimer,
+        ],
+    ),
+    (
+        "processes::due::timers_at_the_edges_of_time",
+        &[Fault::KeepsTimesFrom1970, Fault::CutsTimesToSeconds],
+    ),
+    (
+        "processes::due::due_timers_have_a_limit",
+        &[
+            Fault::IgnoresLimits,
+            Fault::KnowsNoNextTimer,
+            Fault::FiresEarly,
+        ],
+    ),
+    (
+        "processes::history::entries_come_back_equal_and_in_order",
+        &[
+            Fault::DistortsBodies,
+            Fault::ReversesHistories,
+            Fault::LosesTimes,
+        ],
+    ),
+    (
+        "processes::history::a_history_is_read_from_a_number_on",
+        &[
+            Fault::ReadsQueuesInclusive,
+            Fault::OverflowsQueueNumbers,
+            Fault::IgnoresLimits,
+        ],
+    ),
+    (
+        "processes::history::entries_are_kept_exactly_if_their_save_is",
+        &[
+            Fault::SavesProcessesUnasked,
+            Fault::WritesOutside(Part::Processes),
+        ],
+    ),
+    (
+        "processes::history::an_entry_is_never_changed",
+        &[Fault::OverwritesHistories],
+    ),
+    (
+        "processes::history::several_saves_in_a_commit_keep_all_entries",
+        &[Fault::KeepsTheHistoryOfTheLastSave],
+    ),
+    (
+        "processes::history::histories_are_apart",
+        &[Fault::FoldsCollections],
+    ),
+    (
+        "processes::history::hostile_histories_are_nothing_but_histories",
+        &[Fault::FoldsCollections],
+    ),
+    (
+        "processes::history::entries_that_cannot_be_kept_are_refused",
+        &[Fault::SkipsBadNumbers],
+    ),
+    (
+        "processes::inbox::what_came_of_a_message_comes_back_equal",
+        &[Fault::DistortsBodies, Fault::LosesTimes],
+    ),
+    (
+        "processes::inbox::a_message_is_remembered_once",
+        &[Fault::HandlesUnasked, Fault::SaysNobodyIsStale],
+    ),
+    (
+        "processes::inbox::a_message_handled_before_undoes_everything",
+        &[Fault::HandlesUnasked, Fault::SwallowsStale],
+    ),
+    (
+        "processes::inbox::a_failed_commit_remembers_nothing",
+        &[Fault::WritesOutside(Part::Inbox)],
+    ),
+    (
+        "processes::inbox::messages_that_were_handled_are_loaded_once_each",
+        &[Fault::LoadsAsOftenAsAsked],
+    ),
+    (
+        "processes::inbox::consumers_are_apart",
+        &[Fault::FoldsCollections],
+    ),
+    (
+        "processes::inbox::what_is_old_is_forgotten",
+        &[Fault::PrunesNothing, Fault::PrunesEverything],
+    ),
+    (
+        "processes::inbox::what_is_younger_is_not_forgotten",
+        &[Fault::PrunesEverything, Fault::PrunesNothing],
+    ),
+    (
+        "processes::inbox::much_is_forgotten_at_once",
+        &[Fault::CountsAThousandAtMost, Fault::PrunesNothing],
+    ),
+    (
+        "processes::inbox::hostile_consumers_are_nothing_but_consumers",
+        &[Fault::FoldsCollections],
+    ),
+    (
+        "processes::inbox::consumers_that_cannot_be_kept_are_refused",
+        &[Fault::SkipsBadNames, Fault::SaysNothingOfTheField],
+    ),
+    (
+        "processes::keys::messages_of_a_key_are_read_in_order",
+        &[Fault::IgnoresKeys, Fault::ReadsQueuesOnce],
+    ),
+    (
+        "processes::keys::messages_of_a_key_are_read_from_a_number_on",
+        &[
+            Fault::ReadsQueuesInclusive,
+            Fault::OverflowsQueueNumbers,
+            Fault::IgnoresLimits,
+        ],
+    ),
+    (
+        "processes::keys::messages_of_a_key_stay_until_they_are_acknowledged",
+        &[Fault::AcknowledgesNothing, Fault::ReadsQueuesOnce],
+    ),
+    (
+        "processes::keys::keys_are_apart",
+        &[Fault::FoldsCollections, Fault::IgnoresKeys],
+    ),
+    (
+        "processes::keys::hostile_keys_are_nothing_but_keys",
+        &[Fault::FoldsCollections, Fault::IgnoresKeys],
+    ),
+    (
+        "processes::timers::a_timer_comes_back_equal",
+        &[
+            Fault::LosesMetadataOfMessages,
+            Fault::DistortsBodies,
+            Fault::CutsTimesToSeconds,
+        ],
+    ),
+    (
+        "processes::timers::a_timer_that_is_set_again_is_replaced",
+        &[Fault::KeepsTheFirstTimer],
+    ),
+    (
+        "processes::timers::a_timer_stays_until_it_is_fired_or_cancelled",
+        &[
+            Fault::ReadsTimersOnce,
+            Fault::FiresNothing,
+            Fault::CancelsNothing,
+        ],
+    ),
+    (
+        "processes::timers::a_timer_fires_once",
+        &[
+            Fault::FiresUnasked,
+            Fault::FiresNothing,
+            Fault::SaysNobodyIsStale,
+        ],
+    ),
+    (
+        "processes::timers::a_timer_may_fire_before_it_is_due",
+        &[Fault::FiresOnlyWhatIsDue, Fault::FiresNothing],
+    ),
+    (
+        "processes::timers::a_missing_timer_is_cancelled_for_nothing",
+        &[Fault::CancelsOnlyWhatIsThere],
+    ),
+    (
+        "processes::timers::a_stale_timer_undoes_everything",
+        &[
+            Fault::FiresUnasked,
+            Fault::SwallowsStale,
+            Fault::WritesTimersOneByOne,
+        ],
+    ),
+    (
+        "processes::timers::a_failed_commit_leaves_timers_as_they_were",
+        &[
+            Fault::WritesOutside(Part::Timers),
+            Fault::WritesTimersOneByOne,
+        ],
+    ),
+    (
+        "processes::timers::a_repeated_commit_sets_no_timer_again",
+        &[Fault::RepeatsCommits],
+    ),
+    (
+        "processes::timers::timers_of_processes_are_apart",
+        &[Fault::FoldsCollections],
+    ),
+    (
+        "processes::timers::hostile_timers_are_nothing_but_timers",
+        &[Fault::FoldsCollections],
+    ),
+    (
+        "processes::timers::timers_that_cannot_be_kept_are_refused",
+        &[
+            Fault::SkipsDoubledTimers,
+            Fault::SkipsBadNames,
+            Fault::SaysNothingOfTheField,
+        ],
+    ),
+];
