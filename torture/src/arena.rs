@@ -65,7 +65,7 @@ pub trait Arena: Sized + Send + Sync + 'static {
     /// Waits until nothing is under way any more. Gives how much still is, after the longest time that anything may take.
     fn settle(&self, outside: &mut Self::Outside) -> impl Future<Output = Result<u64>> + Send;
 
-    /// How many commits of everything that is data are there in part: see [`PLACE`].
+    /// How many commits of an event, a document, a message and a process are there in part.
     fn halves(&self, outside: &mut Self::Outside) -> impl Future<Output = Result<u64>> + Send;
 
     /// How many deadlocks there were since it was opened.

@@ -177,19 +177,17 @@ impl Foreign {
             placed.push(self.append(session, draft, shape).await?);
             sleep(shape.after / drafts.len() as u32).await;
         }
-        for (held, what) in [
-            (shape.before, "held two seconds before the append"),
-            (shape.after, "held two seconds after the append"),
-        ] {
-            field.count(what, u64::from(held >= HELD));
-        }
         if shape.rollback {
             sqlx::raw_sql("ROLLBACK").execute(&mut *session).await?;
             field.count("rollbacks", 1);
+            shape.count_held(field);
             return Ok(End::Failed(Failure::RolledBack));
         }
         match sqlx::raw_sql("COMMIT").execute(&mut *session).await {
-            Ok(_) => Ok(End::Committed(placed)),
+            Ok(_) => {
+                shape.count_held(field);
+                Ok(End::Committed(placed))
+            }
             Err(error) if session::is_link(&error) => Ok(End::Unknown),
             Err(error) => Err(error),
         }
@@ -268,6 +266,16 @@ enum End {
 const HELD: Duration = Duration::from_secs(2);
 
 impl Shape {
+    /// Counts a transaction that was held for long, and came to its end all the same.
+    fn count_held(self, field: &Field) {
+        for (held, what) in [
+            (self.before, "held two seconds before the append"),
+            (self.after, "held two seconds after the append"),
+        ] {
+            field.count(what, u64::from(held >= HELD));
+        }
+    }
+
     fn draw(field: &Field, rng: &mut Rng) -> Self {
         let delay = field.plan.delay;
         let mut shape = Self {

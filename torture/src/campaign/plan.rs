@@ -118,7 +118,7 @@ impl Plan {
                 Chaos::Sessions | Chaos::Calm => [2, 4][rng.usize(..2)],
             },
             delay: Duration::from_millis([0, 1, 5][rng.usize(..3)]),
-            held: rng.u64(2..=5),
+            held: rng.u64(4..=8),
             // Elsewhere than on a server of our own others want to get on with their work.
             all_readers: own_server,
             start: [1, 1, (1 << 31) - 15_000, (1 << 32) - 15_000][rng.usize(..4)],
