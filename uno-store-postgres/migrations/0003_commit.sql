@@ -496,14 +496,13 @@ BEGIN
                     AND status[d.caller] = 0;
             END IF;
         END IF;
-        -- The revision is drawn once the row is locked, so that it rises.
         INSERT INTO {schema}.documents AS t (collection, key, revision, body)
         SELECT d.collection, d.key, nextval('{schema}.document_revision'), d.body::json
         FROM unnest(d_caller, d_collection, d_key, d_body, coalesce(d_expected, array_fill(NULL::bigint, ARRAY[cardinality(d_key)])))
             d(caller, collection, key, body, expected)
         WHERE d.body IS NOT NULL AND d.expected IS DISTINCT FROM 0 AND status[d.caller] = 0
         ORDER BY d.collection, d.key
-        ON CONFLICT (collection, key) DO UPDATE SET revision = nextval('{schema}.document_revision'), body = excluded.body;
+        ON CONFLICT (collection, key) DO UPDATE SET revision = excluded.revision, body = excluded.body;
     END IF;
     IF n_key IS NOT NULL THEN
         INSERT INTO {schema}.snapshots AS t (category, key, version, event_id, shape, checksum, body)

@@ -121,6 +121,7 @@ pub(crate) async fn load_at<A: Aggregate, B: Backend>(
         && let Some(snapshot) = backend.load_snapshot(stream).await?
         && snapshot.version() <= version
         && let Ok(loaded) = from_snapshot(backend, decoder, id, stream, &snapshot, version).await?
+        && loaded.version() == version
     {
         return Ok(loaded);
     }
@@ -133,6 +134,12 @@ pub(crate) async fn load_at<A: Aggregate, B: Backend>(
         version,
     )
     .await?;
+    if root.version() != version {
+        // It has had that version. Whoever has taken events away has to be told of.
+        return Err(LoadError::Store(StoreError::Corrupt {
+            what: format!("{stream} ends before version {}", version.get()),
+        }));
+    }
     Ok(root)
 }
 
