@@ -63,7 +63,7 @@ fn shown(mut times: Vec<Duration>) -> String {
             .copied()
             .unwrap_or_default()
     };
-    format!("{:>9.0?} {:>9.0?}", at(50), at(99))
+    format!("{:>9.2?} {:>9.2?}", at(50), at(99))
 }
 
 #[tokio::main]

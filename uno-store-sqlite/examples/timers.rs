@@ -63,7 +63,7 @@ fn shown(mut times: Vec<Duration>) -> String {
             .copied()
             .unwrap_or_default()
     };
-    format!("{:>9.0?} {:>9.0?}", at(50), at(99))
+    format!("{:>9.2?} {:>9.2?}", at(50), at(99))
 }
 
 /// From tomorrow on, one a second.
@@ -87,6 +87,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let mut connection = SqliteConnection::connect_with(&options).await?;
         sqlx::query(FILL)
             .bind(pending)
+            .execute(&mut connection)
+            .await?;
+        // What was filled in goes to its place, so that the looks do not pay for it.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .execute(&mut connection)
             .await?;
         connection.close().await?;
