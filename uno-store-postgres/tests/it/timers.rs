@@ -69,7 +69,7 @@ async fn pages(fixture: &Fixture, connection: &mut PgConnection) -> i64 {
 async fn what_is_pending_costs_nothing() {
     let fixture = Fixture::new().await;
     let mut connection = fixture.connection().await;
-    let fill = "INSERT INTO @.timers SELECT 'order', gen_random_uuid(), 'key ' || n, now() + n * interval '1 second', '{}', '{}' \
+    let fill = "INSERT INTO @.timers SELECT 'order', gen_random_uuid(), 'key ' || n, now() + n * interval '1 hour', '{}', '{}' \
          FROM generate_series(-5, $) n";
     fixture
         .run(&mut connection, &fill.replace('$', "100"))
