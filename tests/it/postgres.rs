@@ -6,6 +6,7 @@
 )]
 
 mod pgbouncer;
+mod poller;
 mod pooled;
 mod restore;
 
