@@ -6,6 +6,7 @@
 )]
 
 mod pgbouncer;
+mod poller;
 mod pooled;
 mod restore;
 
@@ -146,13 +147,18 @@ mod two_connections {
     });
 }
 
+/// Work of the caller's own keeps the one connection, and whoever reads meanwhile waits, so what happens at the same time has tests of
+/// its own.
 mod one_connection {
     use super::{PgHarness, database_url};
 
-    uno_testkit::conformance!(PgHarness {
-        url: database_url,
-        options: |options| options.max_connections(1)
-    });
+    uno_testkit::conformance!(
+        PgHarness {
+            url: database_url,
+            options: |options| options.max_connections(1)
+        },
+        log
+    );
 }
 
 /// Each commit by itself.

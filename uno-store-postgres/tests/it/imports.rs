@@ -1,6 +1,12 @@
 //! Imports keep every guarantee of appends, whatever happens to them on the way.
+//!
+//! Long because each guarantee of an append is asked of them again.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream as streams};
 use tokio::{sync::oneshot, task::JoinSet, time::timeout};
@@ -15,6 +21,7 @@ use crate::support::{
     whole_stream,
 };
 
+type Expected<'a> = dyn Fn(&AppendError) -> bool + 'a;
 type Source = Result<StreamAppend, BoxError>;
 
 fn source(appends: &[StreamAppend]) -> impl Stream<Item = Source> + Send + use<> {
@@ -176,7 +183,7 @@ async fn all_before_an_append_that_is_not_taken_is_stored_and_nothing_from_it_on
     let missing = append("nowhere", ExpectedVersion::StreamExists, 1);
     // In the first chunk, at the beginning of it, and in a later one.
     for at in [0, 10, 2_100] {
-        let rejected: [(&StreamAppend, &dyn Fn(&AppendError) -> bool); 4] = [
+        let rejected: [(&StreamAppend, &Expected<'_>); 4] = [
             (&wrong, &|error| {
                 matches!(error, AppendError::Conflict { .. })
             }),
@@ -463,38 +470,41 @@ async fn an_import_whose_sessions_are_ended_says_what_is_so_and_goes_on() {
     let store = fixture.store();
     let appends = many(6_000);
     let mut killer = fixture.connection().await;
-    let (stop, mut stopped) = oneshot::channel::<()>();
-    let kill = fixture
-        .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '@' AND state <> 'idle'")
-        .0;
-    let killing = tokio::spawn(async move {
-        while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
-            sqlx::query(sqlx::AssertSqlSafe(kill.clone()))
-                .execute(&mut killer)
+    let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = '@' AND state <> 'idle'";
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    // Once before anything is stored, and again whenever more is.
+    let killing = async {
+        let (mut killed, mut next) = (0, 0);
+        while !stop.load(Ordering::Relaxed) {
+            if fixture
+                .number(&mut killer, "SELECT count(*) FROM @.events")
                 .await
-                .unwrap();
-            tokio::time::sleep(Duration::from_millis(15)).await;
+                >= next
+            {
+                let ended = fixture.number(&mut killer, kill).await;
+                killed += ended;
+                next += ended.min(1) * 1_500;
+            }
         }
-    });
-    let mut errors = 0;
-    for _ in 0..20 {
-        match import(&store, &appends).await {
-            Ok(_) => break,
-            Err(error) => {
-                errors += 1;
-                assert!(
+        killed
+    };
+    let importing = async {
+        for _ in 0..50 {
+            match import(&store, &appends).await {
+                Ok(_) => break,
+                Err(error) => assert!(
                     matches!(
                         failure(&error),
                         AppendError::Store(_) | AppendError::Unknown(_)
                     ),
                     "{error:?}"
-                );
+                ),
             }
         }
-    }
-    drop(stop);
-    killing.await.unwrap();
-    println!("stopped {errors} times");
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (killed, ()) = tokio::join!(killing, importing);
+    assert!(killed > 0, "nothing was disturbed");
     let imported = import(&store, &appends).await.unwrap();
     assert_eq!(imported.appends(), 6_000);
     let log = whole_log(&store).await;

@@ -238,6 +238,30 @@ async fn a_server_that_may_lose_what_it_acknowledged_is_refused() {
     .await;
 }
 
+/// `fsync` can't be set for one role, and the server of the tests keeps it on; so a function of the role's own says that it is off.
+#[tokio::test]
+async fn a_server_that_does_not_flush_is_refused() {
+    with_role(&[], async |fixture, options| {
+        let mut connection = fixture.connection().await;
+        let lie = "CREATE FUNCTION @.current_setting(name text) RETURNS text LANGUAGE sql STABLE
+             RETURN CASE name WHEN 'fsync' THEN 'off' ELSE pg_catalog.current_setting(name) END;
+             ALTER ROLE @ SET search_path = @, pg_catalog";
+        fixture.run(&mut connection, lie).await;
+        let store = PgStore::new(options.clone());
+        let error = store.head().await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::NotDurable { reason, .. } if reason.contains("fsync")),
+            "{error}"
+        );
+        let store = PgStore::new(options.danger_accept_lossy_durability());
+        store
+            .append(vec![append("a", ExpectedVersion::Any, 1)])
+            .await
+            .unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_read_only_store_can_be_read() {
     with_role(

@@ -80,6 +80,7 @@ macro_rules! __conformance_log {
                 an_event_never_changes
                 batches_of_999_and_1000_events
                 a_batch_of_65536_events
+                batches_of_1_and_65535_and_100000_events
                 an_append_to_a_thousand_streams
             }
             cancellation {

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     process::{Child, Command},
-    time::{SystemTime, UNIX_EPOCH},
+    time::UNIX_EPOCH,
 };
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
@@ -22,7 +22,7 @@ impl Schema {
     async fn new() -> Self {
         let server = std::env::var("DATABASE_URL")
             .expect("DATABASE_URL must name a Postgres database that the tests may use");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = UNIX_EPOCH.elapsed().unwrap();
         let name = format!("orders_{}_{}", std::process::id(), now.as_nanos());
         let separator = if server.contains('?') { '&' } else { '?' };
         Self {

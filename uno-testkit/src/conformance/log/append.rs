@@ -364,6 +364,25 @@ pub async fn a_batch_of_65536_events<H: Harness>(t: &Trial<H>) -> Outcome {
     Ok(())
 }
 
+/// `append`: one event, exactly as many as a statement can have parameters in Postgres, and a hundred thousand.
+pub async fn batches_of_1_and_65535_and_100000_events<H: Harness>(t: &Trial<H>) -> Outcome {
+    let notes = stream("a");
+    let mut before = 0;
+    for count in [1, 65_535, 100_000] {
+        let batch = events(count);
+        let expected = exact(before as u64);
+        let receipt = t.append(&notes, expected, &batch).await?;
+        before += count;
+        assert_eq!(receipt.streams()[0].last(), version(before as u64));
+        let last = t.store().head().await?.last().map(|(_, id)| id);
+        assert_eq!(last, batch.last().map(uno_core::NewEvent::id));
+    }
+    let stored = t.stream(&notes).await?;
+    assert_eq!(stored.len(), before);
+    assert!(versions(&stored).into_iter().eq(1..=before as u64));
+    Ok(())
+}
+
 /// `append`: a thousand streams at once.
 pub async fn an_append_to_a_thousand_streams<H: Harness>(t: &Trial<H>) -> Outcome {
     let streams: Vec<_> = (0..1000)

@@ -87,6 +87,10 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         &[Fault::DropsBeyond(65_535)],
     ),
     (
+        "log::append::batches_of_1_and_65535_and_100000_events",
+        &[Fault::DropsBeyond(65_534), Fault::DropsBeyond(99_999)],
+    ),
+    (
         "log::append::an_append_to_a_thousand_streams",
         &[Fault::ReceiptIsSorted, Fault::CapsPagesAt(999)],
     ),
