@@ -8,6 +8,7 @@
 mod bus;
 mod crashes;
 mod documents;
+mod outbox;
 mod queries;
 mod rows;
 mod teller;
@@ -62,3 +63,12 @@ suite!(
     memory,
     crate::conformance::memory::MemoryHarness { gaps: Some(7) }
 );
+
+/// The outbox and the inbox, on the store that keeps both.
+mod outgoing {
+    crate::support::on_store!(crate::conformance::memory::MemoryHarness { gaps: Some(7) }; super::outbox:
+        messages_go_out_in_order_per_key_and_one_that_fails_keeps_no_other_waiting
+        what_is_delivered_is_delivered_in_order_whatever_the_store_says
+        a_message_that_comes_again_is_recognised_and_its_outputs_go_out_again
+        a_message_takes_effect_once_whatever_the_store_says);
+}

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use uno_core::{Backend, Clock, StoreError, SystemClock};
 use uno_uow::RetryPolicy;
 
-use self::{carry_out::Ended, lanes::Lanes, status::Report};
+use self::{carry_out::Ended, status::Report};
 use crate::{CommandBus, command_outcome::stored_reason, telemetry};
 
+pub(crate) use self::lanes::Lanes;
 pub use self::status::WorkerStatus;
 
 /// How many messages are read at once, and the most that wait in memory.
@@ -265,7 +266,7 @@ impl<B: Backend> Clone for CommandWorker<B> {
 }
 
 /// Pauses for a store that does not answer: from 10 ms up to 10 s.
-fn backoff(failed: u32) -> Duration {
+pub(crate) fn backoff(failed: u32) -> Duration {
     let (base, cap) = (Duration::from_millis(10), Duration::from_secs(10));
     let policy = RetryPolicy::none()
         .with_attempts(u32::MAX)

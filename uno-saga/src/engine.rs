@@ -372,7 +372,7 @@ impl<'a, S: Saga> Step<'a, S> {
                     self.set(timeout, Due::After(*wait), DueText::after(*wait))?;
                 }
                 Output::At(time, timeout) => {
-                    self.set(timeout, Due::At(*time), DueText::At(*time))?
+                    self.set(timeout, Due::At(*time), DueText::At(*time))?;
                 }
                 Output::Cancel(timeout) => {
                     let timeout = self.timeout(timeout)?;

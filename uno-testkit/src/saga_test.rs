@@ -1,16 +1,22 @@
 //! [`GivenSaga`]: given these inputs, a saga wants that.
+//!
+//! Long because each expectation says what it expects, and panics with what came instead.
 
 #![expect(
     clippy::must_use_candidate,
     reason = "a chain of expectations ends with one of them"
 )]
 
+mod orders;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::{self, Debug};
+use std::{
+    fmt::{self, Debug},
+    time::Duration,
+};
 
-use uno_core::{Command, CommandSet, Envelope, ProcessStatus};
+use uno_core::{Command, CommandSet, Due, Envelope, Payload, ProcessStatus};
 use uno_cqrs::{CommandOutcome, Verdict};
 use uno_saga::{DryRun, DryStep, Outputs, Saga, TransitionError};
 
@@ -67,6 +73,8 @@ pub struct GivenSaga<S: Saga> {
     /// What the last input was, for messages.
     input: String,
     last: Option<Result<Step<S>, TransitionError>>,
+    /// What came of the timeouts that fired before the last one, when time went by.
+    before: Vec<Step<S>>,
     /// The instance that the last input came to.
     key: Option<String>,
     events: u64,
@@ -82,6 +90,7 @@ impl<S: Saga> GivenSaga<S> {
             run: DryRun::new(),
             input: "nothing".to_owned(),
             last: None,
+            before: Vec::new(),
             key: None,
             events: 0,
         }
@@ -112,6 +121,7 @@ impl<S: Saga> GivenSaga<S> {
         self.events += 1;
         self.input = format!("event {}", event.record().name());
         self.key = S::route(event).key().map(str::to_owned);
+        self.before.clear();
         self.last = Some(self.run.event(event));
         self
     }
@@ -167,9 +177,101 @@ impl<S: Saga> GivenSaga<S> {
         };
         self.input = format!("outcome of {}", C::NAME);
         let outcome = CommandOutcome::new(id, C::NAME, verdict);
+        self.before.clear();
         self.last = Some(self.run.outcome(&key, &outcome));
         self.key = Some(key);
         self
+    }
+
+    /// Time goes by, and the timeouts that become due fire in order, each at its time: also those that are set only then.
+    ///
+    /// What is expected of outputs and of the state is about the last of them, what is expected to be sent about all.
+    ///
+    /// # Panics
+    /// As [`event`](Self::event).
+    #[track_caller]
+    #[must_use = "nothing is tested without an expectation"]
+    pub fn advance(mut self, by: Duration) -> Self {
+        self.assert_sound();
+        let to = Due::After(by).time(self.run.now());
+        self.input = format!("time of {by:?}");
+        self.last = None;
+        self.before.clear();
+        while self.run.next_due().is_some_and(|due| due <= to)
+            && let Some(fired) = self.run.fire_next()
+        {
+            if let Ok(step) = &fired {
+                self.key = step.key().map(str::to_owned);
+            }
+            let failed = fired.is_err();
+            if let Some(Ok(step)) = self.last.replace(fired) {
+                self.before.push(step);
+            }
+            if failed {
+                return self;
+            }
+        }
+        // Nothing is left to fire: this moves the clock alone.
+        let left = (to - self.run.now()).to_std().unwrap_or_default();
+        drop(self.run.advance(left));
+        self
+    }
+
+    /// Exactly these timeouts have fired while time went by, in this order.
+    ///
+    /// # Panics
+    /// When others have.
+    #[track_caller]
+    pub fn expect_fired(self, expected: impl IntoIterator<Item = S::Timeout>) -> Self {
+        let text = |timeout: S::Timeout| match Payload::encode(&timeout) {
+            Ok(payload) => payload.as_str().to_owned(),
+            Err(error) => panic!("an expected timeout can't be encoded: {error}"),
+        };
+        let expected: Vec<String> = expected.into_iter().map(text).collect();
+        let fired: Vec<&str> = self.steps().filter_map(DryStep::timeout).collect();
+        assert!(
+            fired == expected,
+            "after the {}, expected to fire {expected:?}, and fired have {fired:?}",
+            self.input
+        );
+        self
+    }
+
+    /// Exactly these messages were put into outbox queues, in this order: queue, name and payload as JSON.
+    ///
+    /// # Panics
+    /// When others were.
+    #[track_caller]
+    pub fn expect_messages(self, expected: &[(&str, &str, &str)]) -> Self {
+        let messages = self.steps().flat_map(DryStep::messages);
+        let messages: Vec<_> = messages
+            .map(|sent| (sent.queue(), sent.name(), sent.payload().as_str()))
+            .collect();
+        assert!(
+            messages == expected,
+            "after the {}, expected the messages {expected:#?}, and got {messages:#?}",
+            self.input
+        );
+        self
+    }
+
+    /// Goes through every order in which what is pending can come, to the end: the answers to the commands under way (each
+    /// of those that `answers` gives for a command of this name), and the next timeout. At each end, `check` is called with the inputs
+    /// that led there. How many ends there are.
+    ///
+    /// On the way every answer and every timeout is also delivered twice, and must have no effect the second time.
+    ///
+    /// # Panics
+    /// When an input can't be handled, has an effect twice, or there are more orders than can be gone through.
+    #[track_caller]
+    pub fn every_order(
+        self,
+        answers: impl Fn(&str) -> Vec<Verdict>,
+        check: impl Fn(&DryRun<S>, &[String]),
+    ) -> usize {
+        self.assert_sound();
+        let explorer = orders::Explorer { answers, check };
+        explorer.explore(&self.run)
     }
 
     /// The saga said exactly this.
@@ -229,7 +331,7 @@ impl<S: Saga> GivenSaga<S> {
                 Err(error) => panic!("an expected command can't be encoded: {error}"),
             })
             .collect();
-        let sent = self.step().sent().iter();
+        let sent = self.steps().flat_map(DryStep::sent);
         let sent: Vec<String> = sent
             .map(|sent| {
                 text(
@@ -312,6 +414,16 @@ impl<S: Saga> GivenSaga<S> {
             ),
         }
         self
+    }
+
+    /// What came of the last input: of each timeout that fired, when time went by.
+    #[track_caller]
+    fn steps(&self) -> impl Iterator<Item = &Step<S>> {
+        if let Some(Err(error)) = &self.last {
+            panic!("the {} failed: {error}", self.input);
+        }
+        let last = self.last.iter().filter_map(|last| last.as_ref().ok());
+        self.before.iter().chain(last)
     }
 
     /// What came of the last input.

@@ -25,7 +25,7 @@ enum What<S: Saga> {
         event: Box<Envelope<S::Event>>,
     },
     Outcome {
-        message: NewMessage,
+        message: Box<NewMessage>,
         outcome: Option<CommandOutcome>,
         fault: String,
     },
@@ -96,7 +96,7 @@ impl<S: Saga> Arrival<S> {
         Self {
             metadata: message.metadata().clone(),
             what: What::Outcome {
-                message: message.clone(),
+                message: Box::new(message.clone()),
                 outcome,
                 fault,
             },
