@@ -8,6 +8,7 @@
 mod bus;
 mod crashes;
 mod documents;
+mod outbox;
 mod queries;
 mod rows;
 mod teller;
@@ -63,8 +64,8 @@ suite!(
     crate::conformance::memory::MemoryHarness { gaps: Some(7) }
 );
 
-/// What read models and rows of one's own promise, on the stores that are databases too.
-macro_rules! read_models {
+/// What read models, rows of one's own, and messages promise, on the stores that are databases too.
+macro_rules! databases {
     ($name:ident, $harness:expr) => {
         mod $name {
             crate::support::on_store!($harness; super::documents:
@@ -81,15 +82,29 @@ macro_rules! read_models {
             crate::support::on_store!($harness; super::crashes:
                 documents_take_every_event_once_whatever_the_store_says
                 two_projectors_take_every_event_once);
+            crate::support::on_store!($harness; super::outbox:
+                messages_go_out_in_order_per_key_and_one_that_fails_keeps_no_other_waiting
+                what_is_delivered_is_delivered_in_order_whatever_the_store_says
+                a_message_that_comes_again_is_recognised_and_its_outputs_go_out_again
+                a_message_takes_effect_once_whatever_the_store_says);
         }
     };
 }
 
-read_models!(
+databases!(
     sqlite,
     crate::sqlite::SqliteHarness {
         gaps: Some(7),
         readers: 2
     }
 );
-read_models!(postgres, crate::postgres::PgHarness::plain());
+databases!(postgres, crate::postgres::PgHarness::plain());
+
+/// The outbox and the inbox, on the store in memory.
+mod outgoing {
+    crate::support::on_store!(crate::conformance::memory::MemoryHarness { gaps: Some(7) }; super::outbox:
+        messages_go_out_in_order_per_key_and_one_that_fails_keeps_no_other_waiting
+        what_is_delivered_is_delivered_in_order_whatever_the_store_says
+        a_message_that_comes_again_is_recognised_and_its_outputs_go_out_again
+        a_message_takes_effect_once_whatever_the_store_says);
+}

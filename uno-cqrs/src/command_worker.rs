@@ -8,12 +8,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uno_core::{Backend, StoreError};
+use uno_core::{Backend, Clock, StoreError, SystemClock};
 use uno_uow::RetryPolicy;
 
-use self::{carry_out::Ended, lanes::Lanes, status::Report};
+use self::{carry_out::Ended, status::Report};
 use crate::{CommandBus, command_outcome::stored_reason, telemetry};
 
+pub(crate) use self::lanes::Lanes;
 pub use self::status::WorkerStatus;
 
 /// How many messages are read at once, and the most that wait in memory.
@@ -83,6 +84,7 @@ pub struct CommandWorker<B: Backend> {
     retry: RetryPolicy,
     time_limit: Option<Duration>,
     poll: Duration,
+    clock: Arc<dyn Clock>,
     report: Arc<Report>,
 }
 
@@ -104,6 +106,7 @@ impl<B: Backend> CommandWorker<B> {
                 .with_pauses(base, cap),
             time_limit: Some(Self::TIME_LIMIT),
             poll: Duration::from_millis(500),
+            clock: Arc::new(SystemClock::new()),
             report: Arc::default(),
         }
     }
@@ -148,6 +151,13 @@ impl<B: Backend> CommandWorker<B> {
     #[must_use]
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.poll = interval;
+        self
+    }
+
+    /// The same, taking the times of attempts, which outcomes tell, from this clock. It decides nothing.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -249,13 +259,14 @@ impl<B: Backend> Clone for CommandWorker<B> {
             retry: self.retry,
             time_limit: self.time_limit,
             poll: self.poll,
+            clock: Arc::clone(&self.clock),
             report: Arc::clone(&self.report),
         }
     }
 }
 
 /// Pauses for a store that does not answer: from 10 ms up to 10 s.
-fn backoff(failed: u32) -> Duration {
+pub(crate) fn backoff(failed: u32) -> Duration {
     let (base, cap) = (Duration::from_millis(10), Duration::from_secs(10));
     let policy = RetryPolicy::none()
         .with_attempts(u32::MAX)

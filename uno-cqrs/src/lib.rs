@@ -6,6 +6,8 @@
 //!   rejected ([`CommandBus`]). The bus is usable by itself, without the facade.
 //! * **Queued commands** are handled after the transaction that sent them, in order per key, with effect once; what became
 //!   of each is itself a message ([`CommandWorker`], [`CommandOutcome`]).
+//! * **Messages** for the world outside wait in an outbox queue, and a [`MessageRelay`] takes them to a [`Transport`], in order
+//!   per key; an [`Inbox`] recognises a message from there that is delivered again.
 //! * A **projection** keeps a read model. Its rows and its checkpoint are committed together, so each event takes
 //!   effect exactly once: [`DocumentProjection`] for JSON documents on any store, [`Projection`] for rows of your own.
 //! * A **query** asks a read model ([`QueryBus`], [`Documents`]).
@@ -20,6 +22,8 @@ mod command_outcome;
 mod command_worker;
 mod document_projection;
 mod documents;
+mod inbox;
+mod message_relay;
 mod projection;
 mod query;
 pub mod telemetry;
@@ -31,6 +35,8 @@ pub use crate::{
     command_worker::{CommandWorker, WorkerStatus},
     document_projection::{DocumentProjection, DocumentProjector},
     documents::{Documents, ReadDocumentError},
+    inbox::{Handled, Inbox, InboxError},
+    message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},
     projection::{Projection, Projector},
     query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler},
 };

@@ -8,6 +8,7 @@
 //! | [`COMMAND_GAVE_UP`] | error | `queue`, `command`, `command_id`, `attempt` |
 //! | [`OUTCOME_DROPPED`] | error | `queue`, `command`, `command_id` |
 //! | [`QUEUE_UNREADABLE`] | warn | `queue`, `attempt` |
+//! | [`DELIVERY_RETRY`] | warn | `queue`, `message_id`, `attempt` |
 //!
 //! Fields carry names, ids and counts only: payloads and the texts of errors may hold secrets. The text of a worker's last
 //! error is in its [status](crate::WorkerStatus).
@@ -24,3 +25,5 @@ pub const COMMAND_GAVE_UP: &str = "uno.command.gave_up";
 pub const OUTCOME_DROPPED: &str = "uno.command.outcome_dropped";
 /// Event: a queue can't be read; it will be tried again.
 pub const QUEUE_UNREADABLE: &str = "uno.queue.unreadable";
+/// Event: a message of an outbox could not be delivered; it will be tried again.
+pub const DELIVERY_RETRY: &str = "uno.relay.delivery_retry";

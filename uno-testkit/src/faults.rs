@@ -29,11 +29,13 @@
 //! A plan picks calls by their kind and their number, so a run can be repeated; where calls come from several tasks,
 //! their numbers depend on which came first.
 
+mod everywhere;
 mod plan;
 mod records;
 mod store;
 
 pub use self::{
+    everywhere::at_every,
     plan::{Call, Fault, Faults},
     store::FaultStore,
 };

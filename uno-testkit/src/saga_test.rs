@@ -1,16 +1,22 @@
 //! [`GivenSaga`]: given these inputs, a saga wants that.
+//!
+//! Long because each expectation says what it expects, and panics with what came instead.
 
 #![expect(
     clippy::must_use_candidate,
     reason = "a chain of expectations ends with one of them"
 )]
 
+mod orders;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Debug;
+use std::{
+    fmt::{self, Debug},
+    time::Duration,
+};
 
-use uno_core::{Command, CommandSet, Envelope, ProcessStatus};
+use uno_core::{Command, CommandSet, Due, Envelope, Payload, ProcessStatus};
 use uno_cqrs::{CommandOutcome, Verdict};
 use uno_saga::{DryRun, DryStep, Outputs, Saga, TransitionError};
 
@@ -22,7 +28,7 @@ use crate::EnvelopeBuilder;
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use uno_core::{Command, CommandSet, Envelope, Event, EventSet};
-/// # use uno_saga::{Input, Outputs, Route, Saga};
+/// # use uno_saga::{Input, NoTimeout, Outputs, Route, Saga};
 /// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced { order: u32 }
 /// # #[derive(Command, Serialize, Deserialize, Debug, PartialEq)] struct Charge { order: u32 }
 /// # #[derive(Command, Serialize, Deserialize, Debug, PartialEq)] struct Refund { order: u32 }
@@ -33,6 +39,7 @@ use crate::EnvelopeBuilder;
 /// #     const NAME: &'static str = "fulfilment";
 /// #     type Event = OrderPlaced;
 /// #     type Command = Sent;
+/// #     type Timeout = NoTimeout;
 /// #     fn route(event: &Envelope<OrderPlaced>) -> Route { Route::StartStrict(event.event().order.to_string()) }
 /// #     fn react(&mut self, input: Input<'_, OrderPlaced>) -> Outputs<Sent> {
 /// #         match input {
@@ -61,16 +68,19 @@ use crate::EnvelopeBuilder;
 /// ```
 ///
 /// Expectations are about the last input, and about the instance that it came to.
-#[derive(Debug)]
 pub struct GivenSaga<S: Saga> {
     run: DryRun<S>,
     /// What the last input was, for messages.
     input: String,
-    last: Option<Result<DryStep<S::Command>, TransitionError>>,
+    last: Option<Result<Step<S>, TransitionError>>,
+    /// What came of the timeouts that fired before the last one, when time went by.
+    before: Vec<Step<S>>,
     /// The instance that the last input came to.
     key: Option<String>,
     events: u64,
 }
+
+type Step<S> = DryStep<<S as Saga>::Command, <S as Saga>::Timeout>;
 
 impl<S: Saga> GivenSaga<S> {
     /// A saga without instances.
@@ -80,6 +90,7 @@ impl<S: Saga> GivenSaga<S> {
             run: DryRun::new(),
             input: "nothing".to_owned(),
             last: None,
+            before: Vec::new(),
             key: None,
             events: 0,
         }
@@ -110,6 +121,7 @@ impl<S: Saga> GivenSaga<S> {
         self.events += 1;
         self.input = format!("event {}", event.record().name());
         self.key = S::route(event).key().map(str::to_owned);
+        self.before.clear();
         self.last = Some(self.run.event(event));
         self
     }
@@ -165,9 +177,101 @@ impl<S: Saga> GivenSaga<S> {
         };
         self.input = format!("outcome of {}", C::NAME);
         let outcome = CommandOutcome::new(id, C::NAME, verdict);
+        self.before.clear();
         self.last = Some(self.run.outcome(&key, &outcome));
         self.key = Some(key);
         self
+    }
+
+    /// Time goes by, and the timeouts that become due fire in order, each at its time: also those that are set only then.
+    ///
+    /// What is expected of outputs and of the state is about the last of them, what is expected to be sent about all.
+    ///
+    /// # Panics
+    /// As [`event`](Self::event).
+    #[track_caller]
+    #[must_use = "nothing is tested without an expectation"]
+    pub fn advance(mut self, by: Duration) -> Self {
+        self.assert_sound();
+        let to = Due::After(by).time(self.run.now());
+        self.input = format!("time of {by:?}");
+        self.last = None;
+        self.before.clear();
+        while self.run.next_due().is_some_and(|due| due <= to)
+            && let Some(fired) = self.run.fire_next()
+        {
+            if let Ok(step) = &fired {
+                self.key = step.key().map(str::to_owned);
+            }
+            let failed = fired.is_err();
+            if let Some(Ok(step)) = self.last.replace(fired) {
+                self.before.push(step);
+            }
+            if failed {
+                return self;
+            }
+        }
+        // Nothing is left to fire: this moves the clock alone.
+        let left = (to - self.run.now()).to_std().unwrap_or_default();
+        drop(self.run.advance(left));
+        self
+    }
+
+    /// Exactly these timeouts have fired while time went by, in this order.
+    ///
+    /// # Panics
+    /// When others have.
+    #[track_caller]
+    pub fn expect_fired(self, expected: impl IntoIterator<Item = S::Timeout>) -> Self {
+        let text = |timeout: S::Timeout| match Payload::encode(&timeout) {
+            Ok(payload) => payload.as_str().to_owned(),
+            Err(error) => panic!("an expected timeout can't be encoded: {error}"),
+        };
+        let expected: Vec<String> = expected.into_iter().map(text).collect();
+        let fired: Vec<&str> = self.steps().filter_map(DryStep::timeout).collect();
+        assert!(
+            fired == expected,
+            "after the {}, expected to fire {expected:?}, and fired have {fired:?}",
+            self.input
+        );
+        self
+    }
+
+    /// Exactly these messages were put into outbox queues, in this order: queue, name and payload as JSON.
+    ///
+    /// # Panics
+    /// When others were.
+    #[track_caller]
+    pub fn expect_messages(self, expected: &[(&str, &str, &str)]) -> Self {
+        let messages = self.steps().flat_map(DryStep::messages);
+        let messages: Vec<_> = messages
+            .map(|sent| (sent.queue(), sent.name(), sent.payload().as_str()))
+            .collect();
+        assert!(
+            messages == expected,
+            "after the {}, expected the messages {expected:#?}, and got {messages:#?}",
+            self.input
+        );
+        self
+    }
+
+    /// Goes through every order in which what is pending can come, to the end: the answers to the commands under way (each
+    /// of those that `answers` gives for a command of this name), and the next timeout. At each end, `check` is called with the inputs
+    /// that led there. How many ends there are.
+    ///
+    /// On the way every answer and every timeout is also delivered twice, and must have no effect the second time.
+    ///
+    /// # Panics
+    /// When an input can't be handled, has an effect twice, or there are more orders than can be gone through.
+    #[track_caller]
+    pub fn every_order(
+        self,
+        answers: impl Fn(&str) -> Vec<Verdict>,
+        check: impl Fn(&DryRun<S>, &[String]),
+    ) -> usize {
+        self.assert_sound();
+        let explorer = orders::Explorer { answers, check };
+        explorer.explore(&self.run)
     }
 
     /// The saga said exactly this.
@@ -179,9 +283,10 @@ impl<S: Saga> GivenSaga<S> {
         clippy::needless_pass_by_value,
         reason = "outputs are written down where they are expected"
     )]
-    pub fn expect_outputs(self, expected: Outputs<S::Command>) -> Self
+    pub fn expect_outputs(self, expected: Outputs<S::Command, S::Timeout>) -> Self
     where
         S::Command: Debug + PartialEq,
+        S::Timeout: PartialEq,
     {
         let input = &self.input;
         match self.step().outputs() {
@@ -226,7 +331,7 @@ impl<S: Saga> GivenSaga<S> {
                 Err(error) => panic!("an expected command can't be encoded: {error}"),
             })
             .collect();
-        let sent = self.step().sent().iter();
+        let sent = self.steps().flat_map(DryStep::sent);
         let sent: Vec<String> = sent
             .map(|sent| {
                 text(
@@ -311,9 +416,19 @@ impl<S: Saga> GivenSaga<S> {
         self
     }
 
+    /// What came of the last input: of each timeout that fired, when time went by.
+    #[track_caller]
+    fn steps(&self) -> impl Iterator<Item = &Step<S>> {
+        if let Some(Err(error)) = &self.last {
+            panic!("the {} failed: {error}", self.input);
+        }
+        let last = self.last.iter().filter_map(|last| last.as_ref().ok());
+        self.before.iter().chain(last)
+    }
+
     /// What came of the last input.
     #[track_caller]
-    fn step(&self) -> &DryStep<S::Command> {
+    fn step(&self) -> &Step<S> {
         match &self.last {
             Some(Ok(step)) => step,
             Some(Err(error)) => panic!("the {} failed: {error}", self.input),
@@ -330,6 +445,15 @@ impl<S: Saga> GivenSaga<S> {
         if let Some(Err(error)) = &self.last {
             panic!("the {} failed: {error}", self.input);
         }
+    }
+}
+
+impl<S: Saga> Debug for GivenSaga<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenSaga")
+            .field("run", &self.run)
+            .field("input", &self.input)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, pin::Pin, sync::Arc};
 use serde::Serialize;
 use uno_core::{
     Acknowledgement, Backend, BoxError, Command, Commit, Decoder, DocumentWrite, EncodeError,
-    Metadata, NewMessage, Payload, Refusal, StreamId, Version,
+    InboxWrite, Metadata, NewMessage, Payload, Refusal, StreamId, Version,
 };
 use uno_domain::{Aggregate, AggregateRoot};
 use uuid::Uuid;
@@ -255,6 +255,17 @@ impl<B: Backend> UnitOfWork<B> {
     /// Acknowledges a queued message, in the same transaction: if somebody else did, nothing is committed.
     pub fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
         self.commit.acknowledgements.push(acknowledgement);
+    }
+
+    /// The messages and commands that will be added to queues.
+    #[must_use]
+    pub fn messages(&self) -> &[NewMessage] {
+        &self.commit.messages
+    }
+
+    /// Remembers, in the same transaction, that a message was handled: if it was before, nothing is committed.
+    pub fn remember(&mut self, handled: InboxWrite) {
+        self.commit.inbox.push(handled);
     }
 
     /// Collects what was recorded. Every guard must have been dropped.

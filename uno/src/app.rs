@@ -137,7 +137,7 @@ impl<B: Backend> App<B> {
         Documents::new(Arc::clone(&self.inner.backend) as _)
     }
 
-    /// The runner of a saga, for looking at its instances; `None` when the application has no such saga.
+    /// The runner of a saga, for looking at its instances and their histories, and for helping those that are stuck or parked; `None` when the application has no such saga.
     #[cfg(feature = "saga")]
     #[must_use]
     pub fn saga<S: uno_saga::Saga>(&self) -> Option<&uno_saga::SagaRunner<S, B>> {
@@ -212,10 +212,16 @@ impl<B: Backend> App<B> {
 
     /// How everything stands.
     pub async fn status(&self) -> AppStatus {
+        #[cfg(feature = "saga")]
+        let mut sagas = Vec::with_capacity(self.inner.sagas.len());
+        #[cfg(feature = "saga")]
+        for saga in &self.inner.sagas {
+            sagas.push(saga.status().await);
+        }
         AppStatus {
             subscriptions: self.inner.manager.status().await,
             #[cfg(feature = "saga")]
-            sagas: self.inner.sagas.iter().map(|saga| saga.status()).collect(),
+            sagas,
         }
     }
 

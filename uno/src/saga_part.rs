@@ -1,12 +1,12 @@
 //! Sagas of an application, of any type.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uno_core::{Backend, Decoder, SubscriptionName};
 use uno_cqrs::{CommandBus, CommandWorker, WorkerStatus};
 use uno_events::{Replay, Subscription};
-use uno_saga::{Saga, SagaRunner, SagaRunnerStatus};
+use uno_saga::{Saga, SagaCounts, SagaRunner, SagaRunnerStatus};
 
 use crate::BuildError;
 
@@ -16,10 +16,12 @@ use crate::BuildError;
 pub struct SagaStatus {
     /// The saga's name.
     pub name: &'static str,
-    /// The handling of outcomes.
+    /// The handling of outcomes and timeouts.
     pub outcomes: SagaRunnerStatus,
     /// The commands that were carried out.
     pub commands: WorkerStatus,
+    /// What waits for a person, and what is to be done; `None` when the store can't be read.
+    pub counts: Option<SagaCounts>,
 }
 
 /// Makes a saga's part and its subscription, once the store and the handlers are known.
@@ -32,12 +34,15 @@ pub(crate) type SagaFactory<B> = Box<
         + Send,
 >;
 
+/// What a saga says of itself.
+pub(crate) type StatusFuture<'s> = Pin<Box<dyn Future<Output = SagaStatus> + Send + 's>>;
+
 /// A saga of any type.
 pub(crate) trait SagaPart<B: Backend>: Send + Sync {
-    /// Runs the worker and the handling of outcomes until `stop`.
+    /// Runs the worker and the handling of outcomes and timeouts until `stop`.
     fn spawn(&self, tasks: &TaskTracker, poll: Duration, stop: &CancellationToken);
     fn queues(&self) -> [String; 2];
-    fn status(&self) -> SagaStatus;
+    fn status(&self) -> StatusFuture<'_>;
     /// The [`SagaRunner`] itself.
     fn runner(&self) -> &(dyn Any + Send + Sync);
 }
@@ -72,7 +77,7 @@ impl<B: Backend> dyn SagaPart<B> {
 impl<S: Saga, B: Backend> SagaPart<B> for Typed<S, B> {
     fn spawn(&self, tasks: &TaskTracker, poll: Duration, stop: &CancellationToken) {
         let (runner, stopping) = (self.runner.clone(), stop.clone());
-        tasks.spawn(async move { runner.run_outcomes(poll, stopping).await });
+        tasks.spawn(async move { runner.run(poll, stopping).await });
         let (worker, stopping) = (self.worker.clone().with_poll_interval(poll), stop.clone());
         tasks.spawn(async move { worker.run(stopping).await });
     }
@@ -82,12 +87,15 @@ impl<S: Saga, B: Backend> SagaPart<B> for Typed<S, B> {
         [commands.to_owned(), outcomes.to_owned()]
     }
 
-    fn status(&self) -> SagaStatus {
-        SagaStatus {
-            name: S::NAME,
-            outcomes: self.runner.status(),
-            commands: self.worker.status(),
-        }
+    fn status(&self) -> StatusFuture<'_> {
+        Box::pin(async move {
+            SagaStatus {
+                name: S::NAME,
+                outcomes: self.runner.status(),
+                commands: self.worker.status(),
+                counts: self.runner.counts().await.ok(),
+            }
+        })
     }
 
     fn runner(&self) -> &(dyn Any + Send + Sync) {

@@ -6,7 +6,7 @@ use uno_core::QueuedMessage;
 
 /// Messages by key: one of each key is ready or under way, the others wait behind it.
 #[derive(Default)]
-pub(super) struct Lanes {
+pub(crate) struct Lanes {
     read_up_to: u64,
     waiting: usize,
     behind: HashMap<String, VecDeque<QueuedMessage>>,
@@ -15,21 +15,21 @@ pub(super) struct Lanes {
 
 impl Lanes {
     /// Up to where the queue was read.
-    pub(super) fn read_up_to(&self) -> u64 {
+    pub(crate) fn read_up_to(&self) -> u64 {
         self.read_up_to
     }
 
     /// How many messages are in memory, those under way included.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// How many messages could be taken up at once.
-    pub(super) fn ready(&self) -> usize {
+    pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
 
-    pub(super) fn add(&mut self, message: QueuedMessage) {
+    pub(crate) fn add(&mut self, message: QueuedMessage) {
         self.read_up_to = self.read_up_to.max(message.number());
         self.waiting += 1;
         if let Some(lane) = self.behind.get_mut(message.message().key()) {
@@ -42,19 +42,35 @@ impl Lanes {
     }
 
     /// Takes up the next message.
-    pub(super) fn take(&mut self) -> Option<QueuedMessage> {
+    pub(crate) fn take(&mut self) -> Option<QueuedMessage> {
         self.ready.pop_front()
     }
 
     /// The message of this key that was under way is off the queue: the next one is ready.
-    pub(super) fn finish(&mut self, key: &str) {
+    /// Whether there is none.
+    pub(crate) fn finish(&mut self, key: &str) -> bool {
         self.waiting = self.waiting.saturating_sub(1);
         match self.behind.get_mut(key).and_then(VecDeque::pop_front) {
-            Some(next) => self.ready.push_back(next),
+            Some(next) => {
+                self.ready.push_back(next);
+                false
+            }
             None => {
                 self.behind.remove(key);
+                true
             }
         }
+    }
+
+    /// Reads past a message without taking it in.
+    pub(crate) fn pass(&mut self, number: u64) {
+        self.read_up_to = self.read_up_to.max(number);
+    }
+
+    /// The message of this key that was under way is not finished: it, and what is behind it, is forgotten.
+    pub(crate) fn forget(&mut self, key: &str) {
+        let behind = self.behind.remove(key).map_or(0, |lane| lane.len());
+        self.waiting = self.waiting.saturating_sub(1 + behind);
     }
 }
 

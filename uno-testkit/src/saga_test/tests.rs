@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 use uno_core::Event;
-use uno_saga::{Input, Route};
+use uno_saga::{Input, NoTimeout, Route};
 
 use super::*;
 
@@ -38,6 +38,7 @@ impl Saga for Payment {
     const NAME: &'static str = "payment";
     type Event = OrderPlaced;
     type Command = Sent;
+    type Timeout = NoTimeout;
 
     fn route(event: &Envelope<OrderPlaced>) -> Route {
         match event.event().order {
@@ -156,4 +157,90 @@ fn what_is_not_says_what_was_expected_and_what_came() {
         unexpected,
         "the event order_placed failed: instance 7 has started already"
     );
+}
+
+/// What is to be done when a loan is overdue.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+enum Alarm {
+    Overdue,
+}
+
+/// Charges, and gives the money back when that takes too long.
+#[derive(Serialize, Deserialize, Default, Clone, Debug, PartialEq)]
+struct Patient {}
+
+impl Saga for Patient {
+    const NAME: &'static str = "patient";
+    type Event = OrderPlaced;
+    type Command = Sent;
+    type Timeout = Alarm;
+
+    fn route(event: &Envelope<OrderPlaced>) -> Route {
+        Route::StartStrict(event.event().order.to_string())
+    }
+
+    fn react(&mut self, input: Input<'_, OrderPlaced, Alarm>) -> Outputs<Sent, Alarm> {
+        match input {
+            Input::Event(event) => {
+                let order = event.event().order;
+                Outputs::send(Charge { order })
+                    .undo(Refund { order })
+                    .and_after(Duration::from_mins(30), Alarm::Overdue)
+            }
+            Input::Outcome(outcome) if outcome.is_success() => {
+                Outputs::cancel(Alarm::Overdue).and_complete()
+            }
+            Input::Timeout(Alarm::Overdue) => {
+                Outputs::message("mail", "sorry", &7).and_compensate()
+            }
+            _ => Outputs::compensate(),
+        }
+    }
+}
+
+#[test]
+fn time_goes_by_as_told() {
+    let given = || GivenSaga::<Patient>::new().event(OrderPlaced { order: 7 });
+    given()
+        .advance(Duration::from_mins(29))
+        .expect_fired([])
+        .expect_nothing_sent()
+        .advance(Duration::from_mins(1))
+        .expect_fired([Alarm::Overdue])
+        .expect_messages(&[("mail", "sorry", "7")])
+        .expect_status(ProcessStatus::Compensating)
+        .succeeded::<Charge>()
+        .expect_sent([Refund { order: 7 }])
+        .succeeded::<Refund>()
+        .expect_status(ProcessStatus::Compensated);
+    given()
+        .succeeded::<Charge>()
+        .expect_status(ProcessStatus::Completed)
+        .advance(Duration::from_mins(60))
+        .expect_fired([]);
+}
+
+#[test]
+fn every_order_of_a_race_is_gone_through() {
+    let given = GivenSaga::<Patient>::new().event(OrderPlaced { order: 7 });
+    let seen = std::cell::RefCell::new(Vec::new());
+    let ends = given.every_order(
+        |_| vec![Verdict::Succeeded, Verdict::GaveUp("down".to_owned())],
+        |run, path| {
+            let status = run.instance("7").unwrap().status();
+            seen.borrow_mut().push((path.len(), status));
+            // Whatever came first: either the money stays and that is known, or it is given back, or a person is asked.
+            let charged = path.iter().any(|input| input == "charge Succeeded");
+            let in_time = path[0].starts_with("charge");
+            let expected = match (in_time && charged, path.last().unwrap().as_str()) {
+                (true, _) => ProcessStatus::Completed,
+                (false, "refund Succeeded") => ProcessStatus::Compensated,
+                (false, _) => ProcessStatus::Stuck,
+            };
+            assert_eq!(status, expected, "{path:?}");
+        },
+    );
+    // Answered in time, well or badly (then refunded, well or badly); or late, well or badly (refunded, well or badly).
+    assert_eq!(ends, 1 + 2 + 4);
+    assert_eq!(seen.borrow().len(), ends);
 }
