@@ -211,15 +211,19 @@ impl Running {
         running
     }
 
-    /// Waits until so many more are handled.
-    async fn goes_on(&self, events: u64) {
-        let store = &*self.store;
-        let handled = || async {
-            let checkpoint = store.load_checkpoint(&name()).await.unwrap();
-            checkpoint.map_or(0, |checkpoint| checkpoint.position().get())
-        };
-        let end = handled().await + events;
-        until(store, || async { handled().await >= end }).await;
+    async fn handled(&self) -> u64 {
+        let checkpoint = self.store.load_checkpoint(&name()).await.unwrap();
+        checkpoint.map_or(0, |checkpoint| checkpoint.position().get())
+    }
+
+    /// Waits until the subscription has come to a position.
+    async fn reaches(&self, position: u64) {
+        until(&*self.store, || async { self.handled().await >= position }).await;
+    }
+
+    /// Waits until it has come so much further.
+    async fn goes_on(&self, positions: u64) {
+        self.reaches(self.handled().await + positions).await;
     }
 
     /// Stops writers and subscription.
@@ -262,7 +266,7 @@ async fn a_store_dumped_under_fire_goes_on_elsewhere_without_a_skip() {
         first.head().await.unwrap().epoch()
     );
     let (whole, restored) = (log(&first).await, log(&second).await);
-    assert!(restored.len() >= 100 && restored.len() < whole.len());
+    assert!(restored.len() >= 50 && restored.len() < whole.len());
     let by_id: HashMap<_, _> = whole.iter().map(|event| (event.id(), event)).collect();
     for event in &restored {
         assert_eq!(by_id.get(&event.id()), Some(&event), "to the byte");
@@ -322,7 +326,9 @@ async fn a_checkpoint_beyond_an_older_backup_is_of_another_log() {
     let folder = TempDir::new().unwrap();
     let running = Running::start().await;
     let file = dump(&running.database, &folder);
-    running.goes_on(50).await;
+    // Beyond everything that can be in the dump: the subscription may lag behind the log.
+    let dumped = running.store.head().await.unwrap().position();
+    running.reaches(dumped.get() + 50).await;
     let (original, first) = running.stop().await;
     let ahead = first.load_checkpoint(&name()).await.unwrap().unwrap();
 
