@@ -99,6 +99,10 @@ databases!(
     }
 );
 databases!(postgres, crate::postgres::PgHarness::plain());
+databases!(
+    one_connection,
+    crate::postgres::PgHarness::with_one_connection()
+);
 
 /// The outbox and the inbox, on the store in memory.
 mod outgoing {

@@ -31,6 +31,14 @@ impl PgHarness {
             options: |options| options,
         }
     }
+
+    /// With one connection for everything.
+    pub(crate) fn with_one_connection() -> Self {
+        Self {
+            options: |options| options.max_connections(1),
+            ..Self::plain()
+        }
+    }
 }
 
 /// The schema of a store; its table of rows is named `rows`.
@@ -150,15 +158,9 @@ mod two_connections {
 /// Work of the caller's own keeps the one connection, and whoever reads meanwhile waits, so what happens at the same time has tests of
 /// its own.
 mod one_connection {
-    use super::{PgHarness, database_url};
+    use super::PgHarness;
 
-    uno_testkit::conformance!(
-        PgHarness {
-            url: database_url,
-            options: |options| options.max_connections(1)
-        },
-        log
-    );
+    uno_testkit::conformance!(PgHarness::with_one_connection(), log);
 }
 
 /// Each commit by itself.

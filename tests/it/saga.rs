@@ -41,3 +41,11 @@ suite!(
     memory,
     crate::conformance::memory::MemoryHarness { gaps: Some(7) }
 );
+suite!(
+    sqlite,
+    crate::sqlite::SqliteHarness {
+        gaps: Some(7),
+        readers: 2
+    }
+);
+suite!(postgres, crate::postgres::PgHarness::plain());

@@ -1,5 +1,6 @@
 //! [`LogFeed`]: reads the log once for all who follow its end.
 
+mod pace;
 mod ring;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use uno_core::{
     StoreError,
 };
 
-use self::ring::Ring;
+use self::{pace::Pace, ring::Ring};
 
 /// Feeds many readers of one log: those near its end share one bounded ring of the newest events, which are read and
 /// decoded from the store once; those far behind read pages of their own.
@@ -20,7 +21,9 @@ use self::ring::Ring;
 ///    left out between the start and [`scanned`](LogPage::scanned).
 /// 2. A page without `scanned` means that the store had nothing more when `mark` was taken. What another process
 ///    commits is seen once `patience` has passed since the store was last asked.
-/// 3. Dropping a read is safe: the ring is then as before or one page longer.
+/// 3. The store is asked for its end by one reader at a time, and a thousand times in a second at most, over time: see
+///    `docs/design/subscriptions.md`.
+/// 4. Dropping a read is safe: the ring is then as before or one page longer.
 #[derive(Debug)]
 pub struct LogFeed {
     store: Arc<dyn EventStore>,
@@ -28,7 +31,7 @@ pub struct LogFeed {
     patience: Duration,
     shared: Mutex<Option<Tail>>,
     /// Held across the one read of the store's end, hence a lock of tokio's: readers wait for it without blocking.
-    fetching: tokio::sync::Mutex<()>,
+    fetching: tokio::sync::Mutex<Pace>,
     capacity: usize,
 }
 
@@ -73,7 +76,7 @@ impl LogFeed {
             page: ReadLog::DEFAULT_LIMIT.min(capacity.max(1)),
             patience,
             shared: Mutex::new(None),
-            fetching: tokio::sync::Mutex::new(()),
+            fetching: tokio::sync::Mutex::new(Pace::new()),
             capacity: capacity.max(1),
         }
     }
@@ -101,11 +104,14 @@ impl LogFeed {
                 Look::Behind => return self.read_behind(after, filter, limit).await,
                 Look::Ask => {
                     // One reader asks; the others wait for it here, and then look again.
-                    let _asking = self.fetching.lock().await;
+                    let mut pace = self.fetching.lock().await;
                     match self.look(after, filter, limit, since) {
                         Look::Page(page) => return Ok(page),
                         Look::Behind => return self.read_behind(after, filter, limit).await,
-                        Look::Ask => self.fetch(after).await?,
+                        Look::Ask => {
+                            pace.take().await;
+                            self.fetch(after).await?;
+                        }
                     }
                 }
             }
