@@ -1,4 +1,6 @@
 //! Timeouts on stores: once, in time, across deaths; and what persons do with what is stuck.
+//!
+//! Long because the cases share their small domain.
 
 use std::{sync::Arc, time::Duration};
 
