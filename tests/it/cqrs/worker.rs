@@ -1,4 +1,6 @@
 //! Queued commands and the worker that carries them out.
+//!
+//! Long because the cases share their small domain.
 
 use std::{sync::Arc, time::Duration};
 

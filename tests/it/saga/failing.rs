@@ -1,4 +1,6 @@
 //! Instances that can't go on: they are parked, told of, helped by persons, and keep no other waiting.
+//!
+//! Long because the cases share their small domain.
 
 use std::sync::Arc;
 

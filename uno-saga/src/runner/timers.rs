@@ -20,7 +20,8 @@ const FARTHEST: usize = 16_384;
 pub struct Fired {
     /// How many were handled.
     pub count: usize,
-    /// How long until the next one is due, by the store's clock; `None` when none is pending.
+    /// How long until the next one is due, by the store's clock; `None` when none is pending. Zero when any was handled, since
+    /// others may have been set because of it: look again.
     pub next_in: Option<Duration>,
 }
 
@@ -86,6 +87,9 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             status.timers_failing = failing;
         });
         let count = trouble.or(result)?;
+        if count > 0 {
+            next_in = Some(Duration::ZERO);
+        }
         Ok(Fired { count, next_in })
     }
 
