@@ -138,24 +138,19 @@ impl OwnServer {
             .connect_patiently("uno-torture/server")
             .await?;
         let begun = "SELECT a.pid FROM pg_catalog.pg_stat_activity a WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()";
-        let found: Vec<i32> = sqlx::query(begun)
-            .fetch_all(&mut session)
-            .await?
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect::<sqlx::Result<_>>()?;
-        if let Some(process) = rng.choice(found) {
-            signal("KILL", &[process.to_string()]);
-            // Our own session ends with all the others.
-            let give_up = Instant::now() + Duration::from_secs(10);
-            while sqlx::raw_sql("SELECT 1")
-                .execute(&mut session)
-                .await
-                .is_ok()
-            {
-                ensure!(Instant::now() < give_up, "a server survives its process");
-                sleep(Duration::from_millis(2)).await;
+        let give_up = Instant::now() + Duration::from_secs(30);
+        // Our own session ends with all the others.
+        while let Ok(rows) = sqlx::query(begun).fetch_all(&mut session).await {
+            ensure!(Instant::now() < give_up, "a server survives its processes");
+            let found: Vec<i32> = rows
+                .iter()
+                .map(|row| row.try_get(0))
+                .collect::<sqlx::Result<_>>()?;
+            // One that has ended by itself meanwhile does nothing to the server: then it is another's turn.
+            if let Some(process) = rng.choice(found) {
+                signal("KILL", &[process.to_string()]);
             }
+            sleep(Duration::from_millis(50)).await;
         }
         self.database
             .connect_patiently("uno-torture/server")
