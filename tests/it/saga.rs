@@ -21,13 +21,14 @@ macro_rules! suite {
                 every_instance_ends_with_two_processes_on_one_saga
                 instances_are_listed);
             crate::support::on_store!($harness; super::failing:
-                an_instance_that_can_not_be_read_keeps_no_other_waiting
-                a_saga_that_panics_on_an_outcome_keeps_no_other_waiting
-                many_malformed_outcomes_keep_no_other_waiting
+                an_instance_that_can_not_be_read_is_parked_by_itself
+                a_saga_that_panics_is_parked_and_what_it_panics_at_can_be_skipped
+                many_malformed_outcomes_are_parked_in_order_and_discarded
+                no_more_is_parked_than_may_be
                 an_outcome_without_an_instance_is_taken_off
-                a_strict_route_stops_at_its_event
-                an_instance_that_can_not_be_read_stops_at_its_event
-                a_state_that_can_not_be_stored_stops_at_its_event
+                an_event_for_a_missing_instance_is_parked
+                an_instance_is_parked_at_its_event_with_what_came_before_in_effect
+                a_state_that_can_not_be_stored_is_parked
                 a_batch_that_was_handled_is_not_handled_again);
             crate::support::on_store!($harness; super::metadata:
                 metadata_goes_through_the_whole_chain);

@@ -1,5 +1,6 @@
 //! [`CommandOutcome`]: what became of a queued command.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uno_core::{BoxError, Command, CommandId, Metadata, NewMessage, Payload, QueuedMessage};
 
@@ -11,6 +12,12 @@ pub struct CommandOutcome {
     command_id: CommandId,
     command: String,
     verdict: Verdict,
+    #[serde(default)]
+    attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_attempt_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_attempt_at: Option<DateTime<Utc>>,
 }
 
 /// How it ended.
@@ -35,7 +42,24 @@ impl CommandOutcome {
             command_id,
             command: command.into(),
             verdict,
+            attempts: 0,
+            first_attempt_at: None,
+            last_attempt_at: None,
         }
+    }
+
+    /// The same, after so many attempts, the first and the last of which began at these times, by the worker's clock.
+    #[must_use]
+    pub fn with_attempts(
+        mut self,
+        attempts: u32,
+        first: DateTime<Utc>,
+        last: DateTime<Utc>,
+    ) -> Self {
+        self.attempts = attempts;
+        self.first_attempt_at = Some(first);
+        self.last_attempt_at = Some(last);
+        self
     }
 
     /// Which command.
@@ -54,6 +78,25 @@ impl CommandOutcome {
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
+    }
+
+    /// How often it was tried, attempts that found no store included; 0 when that is not known. Attempts are counted from
+    /// anew after a restart of the worker.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// When the first of them began, by the worker's clock.
+    #[must_use]
+    pub fn first_attempt_at(&self) -> Option<DateTime<Utc>> {
+        self.first_attempt_at
+    }
+
+    /// When the last of them began, by the worker's clock.
+    #[must_use]
+    pub fn last_attempt_at(&self) -> Option<DateTime<Utc>> {
+        self.last_attempt_at
     }
 
     /// Whether the command's effects are committed.

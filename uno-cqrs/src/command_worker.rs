@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uno_core::{Backend, StoreError};
+use uno_core::{Backend, Clock, StoreError, SystemClock};
 use uno_uow::RetryPolicy;
 
 use self::{carry_out::Ended, lanes::Lanes, status::Report};
@@ -83,6 +83,7 @@ pub struct CommandWorker<B: Backend> {
     retry: RetryPolicy,
     time_limit: Option<Duration>,
     poll: Duration,
+    clock: Arc<dyn Clock>,
     report: Arc<Report>,
 }
 
@@ -104,6 +105,7 @@ impl<B: Backend> CommandWorker<B> {
                 .with_pauses(base, cap),
             time_limit: Some(Self::TIME_LIMIT),
             poll: Duration::from_millis(500),
+            clock: Arc::new(SystemClock::new()),
             report: Arc::default(),
         }
     }
@@ -148,6 +150,13 @@ impl<B: Backend> CommandWorker<B> {
     #[must_use]
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.poll = interval;
+        self
+    }
+
+    /// The same, taking the times of attempts, which outcomes tell, from this clock. It decides nothing.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -249,6 +258,7 @@ impl<B: Backend> Clone for CommandWorker<B> {
             retry: self.retry,
             time_limit: self.time_limit,
             poll: self.poll,
+            clock: Arc::clone(&self.clock),
             report: Arc::clone(&self.report),
         }
     }

@@ -38,13 +38,32 @@ const _: fn(&dyn Consumer) = |_| {};
 pub struct Batch {
     events: Vec<Arc<RecordedEvent>>,
     checkpoint: CheckpointWrite,
+    last_attempt: bool,
 }
 
 impl Batch {
     /// The events that fit the filter, and the checkpoint after them (at or beyond the last of them).
     #[must_use]
     pub fn new(events: Vec<Arc<RecordedEvent>>, checkpoint: CheckpointWrite) -> Self {
-        Self { events, checkpoint }
+        Self {
+            events,
+            checkpoint,
+            last_attempt: false,
+        }
+    }
+
+    /// The same, for the last time: if it can't be handled, the subscription stops.
+    #[must_use]
+    pub fn for_the_last_time(mut self) -> Self {
+        self.last_attempt = true;
+        self
+    }
+
+    /// Whether an event of it that fails is not tried again: a consumer that can set it aside does it now, or the subscription
+    /// stops. It is data of the batch, and no method of the port, so that nothing that wraps a consumer can forget to hand it on.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.last_attempt
     }
 
     /// The events.

@@ -1,22 +1,26 @@
 //! [`DryRun`]: a saga without store, queue or clock.
 
-use std::collections::btree_map::Entry;
+use std::{collections::BTreeMap, time::Duration};
 
-use uno_core::{CommandId, EncodedCommand, Envelope};
+use chrono::{DateTime, Utc};
+use uno_core::{CommandId, EncodedCommand, Envelope, Metadata, Payload, truncate_to_micros};
 use uno_cqrs::CommandOutcome;
+use uuid::Uuid;
 
 use crate::{
-    InstanceView, Outputs, Saga, TransitionError,
-    engine::{self, Instances, Transition},
+    InstanceView, NoTimeout, Outputs, Saga, TransitionError,
+    engine::{self, Incoming, TimerChange, Transition},
+    instance::Instance,
+    stored,
 };
 
-/// Runs the instances of a saga in memory, by the same engine that runs them on a store: for tests, and to find out what
-/// would come of an input. `GivenSaga` in `uno-testkit` is built on it.
+/// Runs the instances of a saga in memory and in virtual time, by the same engine that runs them on a store: for tests, and to
+/// find out what would come of an input. `GivenSaga` in `uno-testkit` is built on it.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use uno_core::{Command, Envelope, Event};
-/// # use uno_saga::{DryRun, Input, Outputs, Route, Saga};
+/// # use uno_saga::{DryRun, Input, NoTimeout, Outputs, Route, Saga};
 /// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced { order: u64 }
 /// # #[derive(Command, Serialize, Deserialize)] struct SendInvoice { order: u64 }
 /// # #[derive(Serialize, Deserialize, Default, Clone, Debug)] struct Invoicing {}
@@ -24,6 +28,7 @@ use crate::{
 /// #     const NAME: &'static str = "invoicing";
 /// #     type Event = OrderPlaced;
 /// #     type Command = SendInvoice;
+/// #     type Timeout = NoTimeout;
 /// #     fn route(event: &Envelope<OrderPlaced>) -> Route { Route::Start(event.event().order.to_string()) }
 /// #     fn react(&mut self, input: Input<'_, OrderPlaced>) -> Outputs<SendInvoice> {
 /// #         match input {
@@ -53,14 +58,20 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct DryRun<S> {
-    instances: Instances<S>,
+    instances: BTreeMap<String, Instance<S>>,
+    now: DateTime<Utc>,
+    /// By time, then by id, as stores fire them: the key and the timeout as JSON.
+    timers: BTreeMap<(DateTime<Utc>, Uuid), (String, String)>,
 }
 
 /// What came of one input in a [`DryRun`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DryStep<C> {
-    outputs: Option<Outputs<C>>,
+pub struct DryStep<C, T = NoTimeout> {
+    key: Option<String>,
+    timeout: Option<String>,
+    outputs: Option<Outputs<C, T>>,
     sent: Vec<SentCommand>,
+    messages: Vec<SentMessage>,
 }
 
 /// A command that a saga has sent.
@@ -71,84 +82,139 @@ pub struct SentCommand {
     command: EncodedCommand,
 }
 
+/// A message that a saga has put into an outbox queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentMessage {
+    id: Uuid,
+    queue: String,
+    name: String,
+    payload: Payload,
+}
+
+type Step<S> = DryStep<<S as Saga>::Command, <S as Saga>::Timeout>;
+
 impl<S: Saga> DryRun<S> {
-    /// A run without instances.
+    /// A run without instances, that begins at the turn of the millennium.
     #[must_use]
     pub fn new() -> Self {
+        Self::at(DateTime::from_timestamp(946_684_800, 0).unwrap_or_default())
+    }
+
+    /// A run without instances, that begins at this time.
+    #[must_use]
+    pub fn at(time: DateTime<Utc>) -> Self {
         Self {
-            instances: Instances::new(),
+            instances: BTreeMap::new(),
+            now: truncate_to_micros(time),
+            timers: BTreeMap::new(),
         }
     }
 
     /// Feeds an event.
     ///
     /// # Errors
-    /// As the runner's subscription would stop with; every instance is then as it was.
-    pub fn event(
-        &mut self,
-        event: &Envelope<S::Event>,
-    ) -> Result<DryStep<S::Command>, TransitionError> {
+    /// Why the instance would be parked, or the subscription would stop; everything is then as it was.
+    pub fn event(&mut self, event: &Envelope<S::Event>) -> Result<Step<S>, TransitionError> {
         let route = engine::route::<S>(event)?;
         let Some(key) = route.key() else {
             return Ok(DryStep::ignored());
         };
-        let key = key.to_owned();
-        self.step(&key, |instances| engine::on_event(instances, &route, event))
+        let (key, route) = (key.to_owned(), &route);
+        self.step(&key, &Incoming::Event { route, event })
     }
 
     /// Feeds the outcome of a command to the instance that has sent it.
     ///
     /// # Errors
-    /// When the outcome can't be handled; every instance is then as it was.
+    /// Why the instance would be parked; everything is then as it was.
     pub fn outcome(
         &mut self,
         key: &str,
         outcome: &CommandOutcome,
-    ) -> Result<DryStep<S::Command>, TransitionError> {
-        self.step(key, |instances| {
-            let step = engine::on_outcome(instances, key, outcome)?;
-            Ok(step.unwrap_or(Transition::ignored()))
-        })
+    ) -> Result<Step<S>, TransitionError> {
+        self.step(key, &Incoming::Outcome(outcome))
     }
 
-    fn step(
-        &mut self,
-        key: &str,
-        step: impl FnOnce(&mut Instances<S>) -> Result<Transition<S::Command>, TransitionError>,
-    ) -> Result<DryStep<S::Command>, TransitionError> {
-        let before = self.instances.get(key).cloned();
-        match step(&mut self.instances) {
-            Ok(Transition { outputs, sent }) => Ok(DryStep {
-                outputs,
-                sent: sent
-                    .into_iter()
-                    .map(|sent| SentCommand {
-                        key: key.to_owned(),
-                        id: sent.id,
-                        command: sent.command,
-                    })
-                    .collect(),
-            }),
-            Err(error) => {
-                match (self.instances.entry(key.to_owned()), before) {
-                    (Entry::Occupied(mut place), Some(before)) => {
-                        place.insert(before);
-                    }
-                    (Entry::Occupied(place), None) => {
-                        place.remove();
-                    }
-                    (Entry::Vacant(_), _) => {}
+    /// Moves the clock to the next timeout, if it is later, and fires it; `None` when none is pending.
+    ///
+    /// # Errors
+    /// Why the instance would be parked; everything but the clock is then as it was.
+    pub fn fire_next(&mut self) -> Option<Result<Step<S>, TransitionError>> {
+        let (&(due_at, id), (key, timeout)) = self.timers.first_key_value()?;
+        let (key, timeout) = (key.clone(), timeout.clone());
+        self.now = self.now.max(due_at);
+        let payload = Payload::from_stored(timeout.clone());
+        let incoming = Incoming::Timeout {
+            id,
+            due_at,
+            payload: &payload,
+        };
+        let step = self.step(&key, &incoming).map(|mut step| {
+            self.timers.remove(&(due_at, id));
+            step.timeout = Some(timeout);
+            step
+        });
+        Some(step)
+    }
+
+    /// Lets time go by, and fires what becomes due in order, each at its time: also what is set only then.
+    ///
+    /// # Errors
+    /// At the first that can't be handled, with the clock at its time.
+    pub fn advance(&mut self, by: Duration) -> Result<Vec<Step<S>>, TransitionError> {
+        let to = uno_core::Due::After(by).time(self.now);
+        let mut steps = Vec::new();
+        while self.next_due().is_some_and(|due| due <= to) {
+            steps.extend(self.fire_next().transpose()?);
+        }
+        self.now = to;
+        Ok(steps)
+    }
+
+    /// What its clock shows.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// When the next timeout is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        self.timers.keys().next().map(|(due, _)| *due)
+    }
+
+    /// The timeouts that are pending, in the order in which they will fire: when, of which instance, and the timeout as JSON.
+    pub fn timeouts(&self) -> impl Iterator<Item = (DateTime<Utc>, &str, &str)> {
+        let timers = self.timers.iter();
+        timers.map(|((due, _), (key, timeout))| (*due, &**key, &**timeout))
+    }
+
+    fn step(&mut self, key: &str, input: &Incoming<'_, S>) -> Result<Step<S>, TransitionError> {
+        let mut instance = self.instances.get(key).cloned();
+        let step = engine::step(key, &mut instance, input, &Metadata::new())?;
+        if let Some(instance) = instance {
+            // What could not be stored is an error here as well.
+            stored::encode(key, &instance)?;
+            self.instances.insert(key.to_owned(), instance);
+        }
+        for change in &step.timers {
+            match change {
+                TimerChange::Set { id, timeout, due } => {
+                    let place = (due.time(self.now), *id);
+                    let timer = (key.to_owned(), timeout.clone());
+                    self.timers.insert(place, timer);
                 }
-                Err(error)
+                TimerChange::Cancel { id } => self.timers.retain(|(_, other), _| other != id),
             }
         }
+        Ok(DryStep::new(key, step))
     }
 
     /// How one instance stands.
     #[must_use]
     pub fn instance(&self, key: &str) -> Option<InstanceView<S>> {
-        let loaded = self.instances.get(key)?;
-        Some(InstanceView::new(key.to_owned(), loaded.instance.clone()))
+        let instance = self.instances.get(key)?.clone();
+        Some(InstanceView::new(key.to_owned(), instance.status, instance))
     }
 
     /// The keys of all instances, in order.
@@ -163,17 +229,53 @@ impl<S: Saga> Default for DryRun<S> {
     }
 }
 
-impl<C> DryStep<C> {
+impl<C, T> DryStep<C, T> {
     const fn ignored() -> Self {
         Self {
+            key: None,
+            timeout: None,
             outputs: None,
             sent: Vec::new(),
+            messages: Vec::new(),
         }
+    }
+
+    fn new<S: Saga<Command = C, Timeout = T>>(key: &str, step: Transition<S>) -> Self {
+        let sent = step.sent.into_iter().map(|sent| SentCommand {
+            key: key.to_owned(),
+            id: sent.id,
+            command: sent.command,
+        });
+        let messages = step.messages.into_iter().map(|sent| SentMessage {
+            id: sent.id,
+            queue: sent.queue,
+            name: sent.name,
+            payload: sent.payload,
+        });
+        Self {
+            key: Some(key.to_owned()),
+            timeout: None,
+            outputs: step.outputs,
+            sent: sent.collect(),
+            messages: messages.collect(),
+        }
+    }
+
+    /// The instance that the input came to; `None` when it was ignored.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The timeout that fired, as JSON, if it was one.
+    #[must_use]
+    pub fn timeout(&self) -> Option<&str> {
+        self.timeout.as_deref()
     }
 
     /// What the saga said; `None` when it was not asked.
     #[must_use]
-    pub fn outputs(&self) -> Option<&Outputs<C>> {
+    pub fn outputs(&self) -> Option<&Outputs<C, T>> {
         self.outputs.as_ref()
     }
 
@@ -181,6 +283,12 @@ impl<C> DryStep<C> {
     #[must_use]
     pub fn sent(&self) -> &[SentCommand] {
         &self.sent
+    }
+
+    /// The messages that are put into outbox queues.
+    #[must_use]
+    pub fn messages(&self) -> &[SentMessage] {
+        &self.messages
     }
 }
 
@@ -201,5 +309,31 @@ impl SentCommand {
     #[must_use]
     pub fn command(&self) -> &EncodedCommand {
         &self.command
+    }
+}
+
+impl SentMessage {
+    /// Its id: the same whenever the same step is worked out.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// To which queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// What kind of message it is.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
     }
 }

@@ -1,7 +1,7 @@
 //! Persisted process managers of the Uno framework, with compensation that survives crashes.
 //!
-//! A saga is a pure function, `(state, input) → outputs`: inputs are events and the outcomes of commands, outputs are
-//! commands, their compensations, and the end.
+//! A saga is a pure function, `(state, input) → outputs`: inputs are events, timeouts and the outcomes of commands, outputs
+//! are commands, their compensations, messages, timeouts, and the end.
 //!
 //! # The ideas
 //!
@@ -11,7 +11,10 @@
 //! * **Compensating settles first.** The outcome of every command under way is awaited; then compensations run in reverse, one
 //!   at a time, each awaiting its outcome, across restarts. One that does not succeed leaves the instance
 //!   [`Stuck`](uno_core::ProcessStatus::Stuck), visible, with everything that is still to be undone.
-//! * **Ended instances stay**, so that late inputs still meet a rule: they are ignored.
+//! * **Timeouts are rows**, judged by the store's clock, and fire once, across restarts.
+//! * **An instance that can't go on is parked by itself**, with what comes later for it, until a person looks; the others go on.
+//! * **Ended instances stay**, so that late inputs still meet a rule: [`Saga::on_late`].
+//! * **Every instance has its history**: inputs, decisions, what was sent, attempts, and times.
 //!
 //! # What it does not do
 //!
@@ -19,18 +22,24 @@
 
 mod dry_run;
 mod engine;
+mod history;
 mod instance;
 mod outputs;
 mod runner;
 mod saga;
+mod stored;
 pub mod telemetry;
 mod view;
 
 pub use crate::{
-    dry_run::{DryRun, DryStep, SentCommand},
+    dry_run::{DryRun, DryStep, SentCommand, SentMessage},
     engine::TransitionError,
-    outputs::{Output, Outputs},
-    runner::{SagaError, SagaRunner, SagaRunnerStatus},
-    saga::{Input, Route, Saga},
+    history::{DueText, HistoryEntry, HistoryItem, Verb},
+    outputs::{OutboxMessage, Output, Outputs},
+    runner::{
+        Fired, InstanceSummary, Intervention, ParkedInput, ParkedInstance, Retried, SagaCounts,
+        SagaError, SagaRunner, SagaRunnerStatus, VerbError,
+    },
+    saga::{Input, Missing, NoTimeout, Route, Saga},
     view::{InstanceView, PendingCommand},
 };

@@ -1,28 +1,49 @@
 //! [`SagaRunner`]: runs the instances of a saga on a store.
 
+mod arrival;
 mod error;
 mod events;
+mod look;
 mod outcomes;
+mod parked;
 mod part;
 mod status;
+mod timers;
+mod verbs;
+mod waiting;
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
 use uno_core::{
-    Backend, CommandDescriptor, CommandSet, Decoder, EventFilter, EventName, EventSet, NameError,
-    ProcessRecord, ProcessStatus,
+    AppendError, Backend, CommandDescriptor, CommandSet, CommitError, Decoder, EventFilter,
+    EventName, EventSet, NameError,
 };
 use uno_cqrs::{CommandBus, CommandWorker};
+use uno_uow::RetryPolicy;
 
-use self::status::Report;
-use crate::{InstanceView, Saga};
+use self::{arrival::Queues, part::Part, status::Report};
+use crate::{Saga, telemetry};
 
-pub use self::{error::SagaError, status::SagaRunnerStatus};
+pub use self::{
+    error::{SagaError, VerbError},
+    look::InstanceSummary,
+    parked::{ParkedInput, ParkedInstance, Retried},
+    status::{SagaCounts, SagaRunnerStatus},
+    timers::Fired,
+    verbs::Intervention,
+};
 
-/// Runs the instances of a saga: feeds them events (as a consumer of a subscription) and outcomes
-/// ([`run_outcomes`](Self::run_outcomes)), each batch in one transaction with the commands that come of it.
-/// Cheap to clone.
+/// Pauses while outcomes or timers can't be handled: from 10 ms up to 10 s.
+const PAUSES: RetryPolicy = RetryPolicy::none()
+    .with_attempts(u32::MAX)
+    .with_pauses(Duration::from_millis(10), Duration::from_secs(10));
+
+/// Runs the instances of a saga: feeds them events (as a consumer of a subscription), outcomes and timeouts
+/// ([`run`](Self::run)), each batch in one transaction with the commands that come of it. Cheap to clone.
+///
+/// What an instance can't take is [parked](Self::parked) with it, and keeps no other waiting.
 ///
 /// The facade `uno` puts it together with its subscription and its worker; by hand, that is:
 ///
@@ -33,7 +54,7 @@ pub use self::{error::SagaError, status::SagaRunnerStatus};
 /// # use uno_core::{Backend, Command, Decoder, Envelope, Event, EventStoreExt, ExpectedVersion, ProcessStatus, SubscriptionName};
 /// # use uno_cqrs::{CommandBus, CommandHandler};
 /// # use uno_events::{Replay, Subscription, SubscriptionManager};
-/// # use uno_saga::{Input, Outputs, Route, Saga, SagaRunner};
+/// # use uno_saga::{Input, NoTimeout, Outputs, Route, Saga, SagaRunner};
 /// # use uno_store_memory::MemoryStore;
 /// # use uno_uow::{CommandError, Runner, UnitOfWork};
 /// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced { order: u64 }
@@ -49,6 +70,7 @@ pub use self::{error::SagaError, status::SagaRunnerStatus};
 ///     const NAME: &'static str = "invoicing";
 ///     type Event = OrderPlaced;
 ///     type Command = SendInvoice;
+///     type Timeout = NoTimeout;
 ///
 ///     fn route(event: &Envelope<OrderPlaced>) -> Route {
 ///         Route::Start(event.event().order.to_string())
@@ -69,7 +91,7 @@ pub use self::{error::SagaError, status::SagaRunnerStatus};
 /// let bus = CommandBus::builder(Runner::new(store.clone())).handler::<SendInvoice>(Invoices).build()?;
 /// assert!(SagaRunner::<Invoicing, _>::missing_handlers(&bus).next().is_none());
 ///
-/// // Three things run: the subscription, the worker, and the handling of outcomes.
+/// // Three things run: the subscription, the worker, and the handling of outcomes and timeouts.
 /// let (stop, poll) = (CancellationToken::new(), Duration::from_millis(500));
 /// let manager = SubscriptionManager::new(store.clone(), store.clone());
 /// let name = SubscriptionName::new("saga.invoicing")?;
@@ -77,7 +99,7 @@ pub use self::{error::SagaError, status::SagaRunnerStatus};
 /// manager.start_all().await?;
 /// let worker = saga.worker(bus);
 /// tokio::spawn({ let stop = stop.clone(); async move { worker.run(stop).await } });
-/// tokio::spawn({ let (saga, stop) = (saga.clone(), stop.clone()); async move { saga.run_outcomes(poll, stop).await } });
+/// tokio::spawn({ let (saga, stop) = (saga.clone(), stop.clone()); async move { saga.run(poll, stop).await } });
 ///
 /// store.append_events("order-1742".parse()?, ExpectedVersion::NoStream, &[OrderPlaced { order: 1742 }]).await?;
 /// while saga.instance("1742").await?.is_none_or(|instance| instance.status() != ProcessStatus::Completed) {
@@ -89,6 +111,7 @@ pub use self::{error::SagaError, status::SagaRunnerStatus};
 /// ```
 pub struct SagaRunner<S, B> {
     inner: Arc<Inner<B>>,
+    parked_limit: u64,
     saga: PhantomData<fn() -> S>,
 }
 
@@ -98,13 +121,19 @@ struct Inner<B> {
     filter: EventFilter,
     commands: Arc<str>,
     outcomes: Arc<str>,
-    /// Events and outcomes of one saga are handled one batch at a time, so that they do not make each other stale.
+    parked: Arc<str>,
+    /// Rung when this process has set a timer, which may be due before the one that is waited for.
+    timer_set: Notify,
+    /// Events, outcomes and timers of one saga are handled one batch at a time, so that they do not make each other stale.
     /// A tokio mutex, because it is held across the transaction. Dropping a future that holds it lets it go.
     turn: Mutex<()>,
     status: Report,
 }
 
 impl<S: Saga, B: Backend> SagaRunner<S, B> {
+    /// How many inputs may be parked, unless it is said.
+    pub const PARKED_LIMIT: u64 = 10_000;
+
     /// A runner on this store.
     ///
     /// # Errors
@@ -120,13 +149,24 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             filter,
             commands: format!("saga.{}.commands", S::NAME).into(),
             outcomes: format!("saga.{}.outcomes", S::NAME).into(),
+            parked: format!("saga.{}.parked", S::NAME).into(),
+            timer_set: Notify::new(),
             turn: Mutex::new(()),
             status: Report::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
+            parked_limit: Self::PARKED_LIMIT,
             saga: PhantomData,
         })
+    }
+
+    /// The same, with at most this many inputs parked, of all instances together. Beyond that the subscription stops, and
+    /// outcomes and timers wait.
+    #[must_use]
+    pub fn with_parked_limit(mut self, inputs: u64) -> Self {
+        self.parked_limit = inputs;
+        self
     }
 
     /// The commands it may send that `bus` has no handler for.
@@ -155,43 +195,82 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         self.inner.status.read()
     }
 
-    /// One instance.
-    ///
-    /// # Errors
-    /// When the store or the instance can't be read.
-    pub async fn instance(&self, key: &str) -> Result<Option<InstanceView<S>>, SagaError> {
-        let keys = [key.to_owned()];
-        let found = self.inner.backend.load_processes(S::NAME, &keys).await?;
-        found.first().map(Self::view).transpose()
+    /// The queue of the inputs that are parked.
+    #[must_use]
+    pub fn parked_queue(&self) -> &str {
+        &self.inner.parked
     }
 
-    /// The instances in these states (all, when empty), in the order of their keys, after `after`, at most `limit`.
+    /// Handles outcomes and fires timers until it is cancelled: [`run_outcomes`](Self::run_outcomes) and
+    /// [`run_timers`](Self::run_timers) side by side, so that neither waits for the other.
     ///
-    /// # Errors
-    /// When the store or an instance can't be read.
-    pub async fn instances(
-        &self,
-        statuses: &[ProcessStatus],
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<InstanceView<S>>, SagaError> {
-        let backend = &self.inner.backend;
-        let found = backend
-            .list_processes(S::NAME, statuses, after, limit)
-            .await?;
-        found.iter().map(Self::view).collect()
+    /// # Cancellation
+    /// Dropping the future leaves each input handled, or where it was.
+    pub async fn run(&self, poll: Duration, stop: CancellationToken) {
+        tokio::join!(
+            self.run_outcomes(poll, stop.clone()),
+            self.run_timers(poll, stop)
+        );
     }
 
-    fn view(record: &ProcessRecord) -> Result<InstanceView<S>, SagaError> {
-        let instance = part::decode::<S>(record)?;
-        Ok(InstanceView::new(record.key().to_owned(), instance))
+    fn arrival_queues(&self) -> Queues<'_> {
+        Queues {
+            outcomes: &self.inner.outcomes,
+            parked: &self.inner.parked,
+        }
     }
+
+    /// Whether a part may park what it wants to, when so many inputs are to be parked at once.
+    async fn room(&self, key: &str, part: &Part, count: usize) -> Result<(), SagaError> {
+        if part.parked == 0 {
+            return Ok(());
+        }
+        let (depth, _) = self.inner.backend.queue_depth(&self.inner.parked).await?;
+        if depth.saturating_add(count as u64) <= self.parked_limit {
+            return Ok(());
+        }
+        let reason = part.reason.clone();
+        Err(SagaError::TooManyParked {
+            key: key.to_owned(),
+            limit: self.parked_limit,
+            reason: reason.unwrap_or_else(|| "others are before it".to_owned()),
+        })
+    }
+
+    /// Reports what a part has done, now that it is committed.
+    fn told(&self, key: &str, part: &Part) {
+        let saga = S::NAME;
+        for command_id in &part.orphans {
+            tracing::warn!(name: telemetry::OUTCOME_WITHOUT_INSTANCE, saga, %command_id, "ignored");
+        }
+        if part.discarded > 0 {
+            let count = part.discarded;
+            tracing::warn!(name: telemetry::EVENT_DISCARDED, saga, key, count, "there is no instance");
+        }
+        if part.parked > 0 {
+            let count = part.parked;
+            tracing::error!(name: telemetry::PARKED, saga, key, count, "parked");
+        }
+        self.inner.status.note(|status| {
+            status.parked += part.parked as u64;
+            status.discarded += part.discarded;
+        });
+        if part.sets_timers() {
+            self.inner.timer_set.notify_one();
+        }
+    }
+}
+
+/// Whether it is what is in the commit that is at fault, so that another one may succeed.
+fn is_refusal(error: &CommitError) -> bool {
+    matches!(error, CommitError::Append(AppendError::Refused(_)))
 }
 
 impl<S, B> Clone for SagaRunner<S, B> {
     fn clone(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
+            parked_limit: self.parked_limit,
             saga: PhantomData,
         }
     }

@@ -13,6 +13,7 @@ pub struct InstanceView<S> {
     in_flight: Vec<PendingCommand>,
     to_undo: Vec<String>,
     stuck: Option<String>,
+    timeouts: Vec<String>,
 }
 
 /// A command whose outcome is awaited.
@@ -37,7 +38,7 @@ impl PendingCommand {
 }
 
 impl<S> InstanceView<S> {
-    pub(crate) fn new(key: String, instance: Instance<S>) -> Self {
+    pub(crate) fn new(key: String, status: ProcessStatus, instance: Instance<S>) -> Self {
         let in_flight = instance
             .in_flight
             .into_iter()
@@ -55,11 +56,16 @@ impl<S> InstanceView<S> {
             });
         Self {
             key,
-            status: instance.status,
+            status,
             in_flight: in_flight.chain(undoing).collect(),
             state: instance.state,
             to_undo: instance.undo.into_iter().map(|undo| undo.command).collect(),
-            stuck: instance.stuck,
+            stuck: instance.stuck.map(|stuck| stuck.why),
+            timeouts: instance
+                .timers
+                .into_iter()
+                .map(|timer| timer.timeout)
+                .collect(),
         }
     }
 
@@ -97,5 +103,11 @@ impl<S> InstanceView<S> {
     #[must_use]
     pub fn stuck(&self) -> Option<&str> {
         self.stuck.as_deref()
+    }
+
+    /// The timeouts that are pending, as JSON text, in the order in which they were set.
+    #[must_use]
+    pub fn timeouts(&self) -> &[String] {
+        &self.timeouts
     }
 }

@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use uno_core::{Command, CommandSet, Envelope, ProcessStatus};
 use uno_cqrs::{CommandOutcome, Verdict};
@@ -22,7 +22,7 @@ use crate::EnvelopeBuilder;
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use uno_core::{Command, CommandSet, Envelope, Event, EventSet};
-/// # use uno_saga::{Input, Outputs, Route, Saga};
+/// # use uno_saga::{Input, NoTimeout, Outputs, Route, Saga};
 /// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced { order: u32 }
 /// # #[derive(Command, Serialize, Deserialize, Debug, PartialEq)] struct Charge { order: u32 }
 /// # #[derive(Command, Serialize, Deserialize, Debug, PartialEq)] struct Refund { order: u32 }
@@ -33,6 +33,7 @@ use crate::EnvelopeBuilder;
 /// #     const NAME: &'static str = "fulfilment";
 /// #     type Event = OrderPlaced;
 /// #     type Command = Sent;
+/// #     type Timeout = NoTimeout;
 /// #     fn route(event: &Envelope<OrderPlaced>) -> Route { Route::StartStrict(event.event().order.to_string()) }
 /// #     fn react(&mut self, input: Input<'_, OrderPlaced>) -> Outputs<Sent> {
 /// #         match input {
@@ -61,16 +62,17 @@ use crate::EnvelopeBuilder;
 /// ```
 ///
 /// Expectations are about the last input, and about the instance that it came to.
-#[derive(Debug)]
 pub struct GivenSaga<S: Saga> {
     run: DryRun<S>,
     /// What the last input was, for messages.
     input: String,
-    last: Option<Result<DryStep<S::Command>, TransitionError>>,
+    last: Option<Result<Step<S>, TransitionError>>,
     /// The instance that the last input came to.
     key: Option<String>,
     events: u64,
 }
+
+type Step<S> = DryStep<<S as Saga>::Command, <S as Saga>::Timeout>;
 
 impl<S: Saga> GivenSaga<S> {
     /// A saga without instances.
@@ -179,9 +181,10 @@ impl<S: Saga> GivenSaga<S> {
         clippy::needless_pass_by_value,
         reason = "outputs are written down where they are expected"
     )]
-    pub fn expect_outputs(self, expected: Outputs<S::Command>) -> Self
+    pub fn expect_outputs(self, expected: Outputs<S::Command, S::Timeout>) -> Self
     where
         S::Command: Debug + PartialEq,
+        S::Timeout: PartialEq,
     {
         let input = &self.input;
         match self.step().outputs() {
@@ -313,7 +316,7 @@ impl<S: Saga> GivenSaga<S> {
 
     /// What came of the last input.
     #[track_caller]
-    fn step(&self) -> &DryStep<S::Command> {
+    fn step(&self) -> &Step<S> {
         match &self.last {
             Some(Ok(step)) => step,
             Some(Err(error)) => panic!("the {} failed: {error}", self.input),
@@ -330,6 +333,15 @@ impl<S: Saga> GivenSaga<S> {
         if let Some(Err(error)) = &self.last {
             panic!("the {} failed: {error}", self.input);
         }
+    }
+}
+
+impl<S: Saga> Debug for GivenSaga<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GivenSaga")
+            .field("run", &self.run)
+            .field("input", &self.input)
+            .finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) type SagaFactory<B> = Box<
 
 /// A saga of any type.
 pub(crate) trait SagaPart<B: Backend>: Send + Sync {
-    /// Runs the worker and the handling of outcomes until `stop`.
+    /// Runs the worker and the handling of outcomes and timeouts until `stop`.
     fn spawn(&self, tasks: &TaskTracker, poll: Duration, stop: &CancellationToken);
     fn queues(&self) -> [String; 2];
     fn status(&self) -> SagaStatus;
@@ -72,7 +72,7 @@ impl<B: Backend> dyn SagaPart<B> {
 impl<S: Saga, B: Backend> SagaPart<B> for Typed<S, B> {
     fn spawn(&self, tasks: &TaskTracker, poll: Duration, stop: &CancellationToken) {
         let (runner, stopping) = (self.runner.clone(), stop.clone());
-        tasks.spawn(async move { runner.run_outcomes(poll, stopping).await });
+        tasks.spawn(async move { runner.run(poll, stopping).await });
         let (worker, stopping) = (self.worker.clone().with_poll_interval(poll), stop.clone());
         tasks.spawn(async move { worker.run(stopping).await });
     }

@@ -59,6 +59,7 @@ impl Saga for Fulfilment {
     const NAME: &'static str = "fulfilment";
     type Event = FulfilmentEvent;
     type Command = FulfilmentCommand;
+    type Timeout = NoTimeout;
 
     fn route(event: &Envelope<FulfilmentEvent>) -> Route {
         match event.event() {

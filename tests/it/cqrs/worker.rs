@@ -138,12 +138,17 @@ pub(super) async fn each_command_has_an_outcome<H: BackendHarness>(
     let rejected = Verdict::Rejected("there are only 5 cents".to_owned());
     let failed = Verdict::GaveUp("the command failed: the printer is on fire".to_owned());
     let of = |n: usize| &told[n].1;
-    assert_eq!(
-        *of(0),
-        CommandOutcome::new(ids[0], "deposit", Verdict::Succeeded)
-    );
-    assert_eq!(*of(1), CommandOutcome::new(ids[1], "withdraw", rejected));
-    assert_eq!(*of(2), CommandOutcome::new(ids[2], "misbehave", failed));
+    let check = |n: usize, command, verdict, attempts| {
+        let (first, last) = (of(n).first_attempt_at(), of(n).last_attempt_at());
+        assert!(first.is_some() && first <= last, "{told:?}");
+        let expected = CommandOutcome::new(ids[n], command, verdict);
+        let expected = expected.with_attempts(attempts, first.unwrap(), last.unwrap());
+        assert_eq!(*of(n), expected);
+    };
+    check(0, "deposit", Verdict::Succeeded, 1);
+    check(1, "withdraw", rejected, 1);
+    // As often as the policy says.
+    check(2, "misbehave", failed, 3);
     for n in [3, 4] {
         let panicked = matches!(of(n).verdict(), Verdict::GaveUp(_));
         assert!(panicked && of(n).command_id() == ids[n], "{told:?}");

@@ -72,6 +72,7 @@ impl Saga for Presents {
     const NAME: &'static str = "presents";
     type Event = Deposited;
     type Command = Deposit;
+    type Timeout = NoTimeout;
 
     fn route(event: &Envelope<Deposited>) -> Route {
         if event.event().cents >= 100_000 {

@@ -12,7 +12,7 @@ use uno_core::{
 };
 use uno_cqrs::{CommandBus, CommandHandler};
 use uno_domain::Aggregate;
-use uno_saga::{Input, Outputs, Route, Saga};
+use uno_saga::{Input, NoTimeout, Outputs, Route, Saga};
 use uno_uow::{CommandError, RetryPolicy, Runner, UnitOfWork};
 use uuid::Uuid;
 
@@ -194,6 +194,7 @@ impl Saga for Fulfil {
     const NAME: &'static str = "fulfil";
     type Event = DeskEvent;
     type Command = Sent;
+    type Timeout = NoTimeout;
 
     fn route(event: &Envelope<DeskEvent>) -> Route {
         match event.event() {

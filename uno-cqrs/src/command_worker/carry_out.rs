@@ -2,6 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use uno_core::{
@@ -38,6 +39,30 @@ enum Attempt {
     Hopeless(String),
 }
 
+/// How often a command was tried, and when.
+#[derive(Clone, Copy)]
+struct Tries {
+    count: u32,
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+}
+
+impl Tries {
+    fn none(now: DateTime<Utc>) -> Self {
+        Self {
+            count: 0,
+            first: now,
+            last: now,
+        }
+    }
+
+    fn next(&mut self, now: DateTime<Utc>) -> Self {
+        self.count = self.count.saturating_add(1);
+        self.last = now;
+        *self
+    }
+}
+
 impl<B: Backend> CommandWorker<B> {
     /// Carries out a command, whatever happens on the way, unless the worker is stopped.
     ///
@@ -49,9 +74,10 @@ impl<B: Backend> CommandWorker<B> {
     ) -> Ended {
         let message = queued.message();
         let mut panicked = 0;
+        let mut tries = Tries::none(self.clock.now());
         loop {
             // Nothing of ours is left half done by a panic: what was not committed is tried again.
-            let handling = AssertUnwindSafe(self.handle(message, stop)).catch_unwind();
+            let handling = AssertUnwindSafe(self.handle(message, &mut tries, stop)).catch_unwind();
             match handling.await {
                 Ok(ended) => return ended,
                 Err(_) => {
@@ -70,15 +96,25 @@ impl<B: Backend> CommandWorker<B> {
         }
     }
 
-    async fn handle(&self, message: &NewMessage, stop: &CancellationToken) -> Ended {
+    async fn handle(
+        &self,
+        message: &NewMessage,
+        tries: &mut Tries,
+        stop: &CancellationToken,
+    ) -> Ended {
         let (mut failed, mut waited) = (0, 0);
         loop {
-            let wait = match self.attempt(message).await {
+            let this = tries.next(self.clock.now());
+            let wait = match self.attempt(message, this).await {
                 Attempt::Settled => return Ended::Settled,
                 Attempt::Rejected(reason) => {
-                    return self.settle(message, Verdict::Rejected(reason), stop).await;
+                    return self
+                        .settle(message, Verdict::Rejected(reason), this, stop)
+                        .await;
                 }
-                Attempt::Hopeless(reason) => return self.give_up(message, 1, reason, stop).await,
+                Attempt::Hopeless(reason) => {
+                    return self.give_up(message, this, reason, stop).await;
+                }
                 Attempt::Waits(reason) => {
                     waited += 1;
                     self.will_retry(message, waited, "store", reason);
@@ -87,7 +123,7 @@ impl<B: Backend> CommandWorker<B> {
                 Attempt::Failed(reason) => {
                     failed += 1;
                     let Some(wait) = self.retry.pause_after(failed) else {
-                        return self.give_up(message, failed, reason, stop).await;
+                        return self.give_up(message, this, reason, stop).await;
                     };
                     self.will_retry(message, failed, "failed", reason);
                     wait
@@ -99,8 +135,8 @@ impl<B: Backend> CommandWorker<B> {
         }
     }
 
-    async fn attempt(&self, message: &NewMessage) -> Attempt {
-        let completion = match self.completion(message, Verdict::Succeeded) {
+    async fn attempt(&self, message: &NewMessage, tries: Tries) -> Attempt {
+        let completion = match self.completion(message, Verdict::Succeeded, tries) {
             Ok(completion) => completion,
             Err(error) => return Attempt::Failed(stored_reason(&*error)),
         };
@@ -135,15 +171,17 @@ impl<B: Backend> CommandWorker<B> {
     async fn give_up(
         &self,
         message: &NewMessage,
-        attempt: u32,
+        tries: Tries,
         reason: String,
         stop: &CancellationToken,
     ) -> Ended {
         let (queue, command, command_id) = (&*self.queue, message.name(), message.id());
+        let attempt = tries.count;
         tracing::error!(name: telemetry::COMMAND_GAVE_UP, queue, command, %command_id, attempt, "gave up");
         self.report
             .note(|status| status.last_error = Some(reason.clone()));
-        self.settle(message, Verdict::GaveUp(reason), stop).await
+        self.settle(message, Verdict::GaveUp(reason), tries, stop)
+            .await
     }
 
     /// Commits that a command had no effect: its acknowledgement and its outcome, alone.
@@ -151,13 +189,17 @@ impl<B: Backend> CommandWorker<B> {
         &self,
         message: &NewMessage,
         verdict: Verdict,
+        tries: Tries,
         stop: &CancellationToken,
     ) -> Ended {
         let rejected = matches!(verdict, Verdict::Rejected(_));
         let mut with_outcome = true;
         let mut waited = 0;
         loop {
-            let error: BoxError = match self.commit_outcome(message, &verdict, with_outcome).await {
+            let error: BoxError = match self
+                .commit_outcome(message, &verdict, tries, with_outcome)
+                .await
+            {
                 Ok(()) => {
                     self.report.note(|status| {
                         let counter = if rejected {
@@ -195,6 +237,7 @@ impl<B: Backend> CommandWorker<B> {
         &self,
         message: &NewMessage,
         verdict: &Verdict,
+        tries: Tries,
         with_outcome: bool,
     ) -> Result<(), Unsettled> {
         let mut commit = Commit::new();
@@ -203,7 +246,7 @@ impl<B: Backend> CommandWorker<B> {
             .push(Acknowledgement::new(&*self.queue, message.id()));
         if with_outcome {
             let outcome = self
-                .outcome(message, verdict.clone())
+                .outcome(message, verdict.clone(), tries)
                 .map_err(Unsettled::Refused)?;
             commit.messages.extend(outcome);
         }
@@ -217,11 +260,16 @@ impl<B: Backend> CommandWorker<B> {
         }
     }
 
-    fn completion(&self, message: &NewMessage, verdict: Verdict) -> Result<Completion, BoxError> {
+    fn completion(
+        &self,
+        message: &NewMessage,
+        verdict: Verdict,
+        tries: Tries,
+    ) -> Result<Completion, BoxError> {
         let acknowledgement = Acknowledgement::new(&*self.queue, message.id());
         Ok(Completion::new(
             acknowledgement,
-            self.outcome(message, verdict)?,
+            self.outcome(message, verdict, tries)?,
         ))
     }
 
@@ -229,12 +277,17 @@ impl<B: Backend> CommandWorker<B> {
         &self,
         message: &NewMessage,
         verdict: Verdict,
+        tries: Tries,
     ) -> Result<Option<NewMessage>, BoxError> {
         let Some(queue) = &self.outcomes else {
             return Ok(None);
         };
         let id = CommandId::from_uuid(message.id());
-        let outcome = CommandOutcome::new(id, message.name(), verdict);
+        let outcome = CommandOutcome::new(id, message.name(), verdict).with_attempts(
+            tries.count,
+            tries.first,
+            tries.last,
+        );
         Ok(Some(outcome.to_message(
             queue,
             message.key(),

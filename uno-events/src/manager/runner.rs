@@ -242,7 +242,12 @@ impl Runner {
         stretch: &Stretch,
     ) -> Result<(), Failure> {
         let spec = &self.entry.spec;
-        let batch = Batch::new(events, place.write(spec.name.clone(), next));
+        let mut batch = Batch::new(events, place.write(spec.name.clone(), next));
+        let failed = self.trouble.fault_at(stretch.first);
+        let failed = failed.map_or(0, |fault| fault.attempts);
+        if !spec.retry.allows(failed.saturating_add(1)) {
+            batch = batch.for_the_last_time();
+        }
         let span = tracing::debug_span!(
             telemetry::CONSUME,
             subscription = spec.name.as_str(),

@@ -5,6 +5,10 @@
 //! go! compensate    => .        compensating an event that goes on strictly; nothing is sent
 //! ok a              => .        …            a succeeded; after it may stand what the saga says to that
 //! go c              => unasked  …            the saga is not asked
+//! start @x >mail    => +x mail  …            it sets the timeout x, and sends a message to the queue mail
+//! start ^x          => -x       …            it cancels the timeout x
+//! fire x            => .        …            the timeout x fires; to which it says what stands after it
+//! go ~a             => a        completed    an instance that has ended says a to a late input
 //! ```
 
 use std::sync::Arc;
@@ -47,6 +51,7 @@ impl Saga for Parrot {
     const NAME: &'static str = "parrot";
     type Event = Told;
     type Command = Do;
+    type Timeout = String;
 
     fn route(event: &Envelope<Told>) -> Route {
         let key = "k".to_owned();
@@ -57,16 +62,32 @@ impl Saga for Parrot {
             "go!" => Route::ContinueStrict(key),
             "stop" => Route::Stop(key),
             "ignore" => Route::Ignore,
+            other if other.starts_with("key:") => Route::Start(other[4..].to_owned()),
             other => panic!("there is no route {other}"),
         }
     }
 
-    fn react(&mut self, input: Input<'_, Told>) -> Outputs<Do> {
+    fn react(&mut self, input: Input<'_, Told, String>) -> Outputs<Do, String> {
         self.reactions += 1;
-        let say = match input {
+        Self::say(&self.words(&input))
+    }
+
+    fn on_late(&mut self, input: Input<'_, Told, String>, _: ProcessStatus) -> Outputs<Do, String> {
+        let words = self.words(&input);
+        let late = words.iter().filter_map(|word| word.strip_prefix('~'));
+        Self::say(&late.map(str::to_owned).collect::<Vec<_>>())
+    }
+}
+
+impl Parrot {
+    fn words(&mut self, input: &Input<'_, Told, String>) -> Vec<String> {
+        match input {
             Input::Event(event) => event.event().say.clone(),
-            Input::Outcome(_) => std::mem::take(&mut self.to_outcome),
-        };
+            Input::Outcome(_) | Input::Timeout(_) => std::mem::take(&mut self.to_outcome),
+        }
+    }
+
+    fn say(say: &[String]) -> Outputs<Do, String> {
         let command = |what: &str| Do {
             what: what.to_owned(),
         };
@@ -75,6 +96,11 @@ impl Saga for Parrot {
                 "compensate" => outputs.and_compensate(),
                 "complete" => outputs.and_complete(),
                 "panic" => panic!("as asked"),
+                set if set.starts_with('@') => {
+                    outputs.and_after(std::time::Duration::from_secs(60), &set[1..])
+                }
+                cancel if cancel.starts_with('^') => outputs.and_cancel(&cancel[1..]),
+                queue if queue.starts_with('>') => outputs.and_message(&queue[1..], "note", &7),
                 undo if undo.starts_with('+') => outputs.undo(command(&undo[1..])),
                 send => {
                     let mut parts = send.split('/').map(command);
@@ -101,11 +127,13 @@ fn told(route: &str, say: &str) -> Envelope<Told> {
     Envelope::new(event, Arc::new(record))
 }
 
-/// The instances, and every command that was sent.
+/// The instance `k`, every command that was sent, every timer that was set, and what was told of the last input.
 #[derive(Default)]
 struct Run {
-    instances: Instances<Parrot>,
+    instance: Option<Instance<Parrot>>,
     sent: Vec<(CommandId, String)>,
+    set: Vec<(Uuid, String)>,
+    history: Vec<HistoryEntry>,
 }
 
 impl Run {
@@ -114,17 +142,41 @@ impl Run {
         let (word, rest) = input.split_once(' ').unwrap_or((input, ""));
         let result = match word {
             "ok" | "rejected" | "gave-up" => self.outcome(word, rest),
+            "fire" => self.fire(rest),
+            "retry" => self.wish(&Wish::Retry),
+            "resume" => self.wish(&Wish::Resume),
+            "cancel" => self.wish(&Wish::Cancel),
             _ => {
                 let event = told(word, rest);
-                route::<Parrot>(&event)
-                    .and_then(|route| on_event(&mut self.instances, &route, &event))
+                route::<Parrot>(&event).and_then(|route| {
+                    let (route, event) = (&route, &event);
+                    self.feed(&Incoming::Event { route, event })
+                })
             }
         };
         let step = match result {
             Ok(step) => step,
             Err(error) => return format!("error: {error}"),
         };
-        let names: Vec<&str> = step.sent.iter().map(|sent| what(&sent.command)).collect();
+        let mut names: Vec<String> = step
+            .sent
+            .iter()
+            .map(|sent| what(&sent.command).to_owned())
+            .collect();
+        for change in &step.timers {
+            match change {
+                TimerChange::Set { id, timeout, .. } => {
+                    let timeout: String = serde_json::from_str(timeout).unwrap();
+                    names.push(format!("+{timeout}"));
+                    self.set.push((*id, timeout));
+                }
+                TimerChange::Cancel { id } => {
+                    let set = self.set.iter().find(|(set, _)| set == id).unwrap();
+                    names.push(format!("-{}", set.1));
+                }
+            }
+        }
+        names.extend(step.messages.iter().map(|message| message.queue.clone()));
         let names = match (&step.outputs, names.is_empty()) {
             (Some(_), true) => ".".to_owned(),
             (None, true) => "unasked".to_owned(),
@@ -133,13 +185,24 @@ impl Run {
         for sent in &step.sent {
             self.sent.push((sent.id, what(&sent.command).to_owned()));
         }
-        match self.instances.get("k") {
-            Some(loaded) => format!("{names} {}", loaded.instance.status),
+        self.history = step.history;
+        match &self.instance {
+            Some(instance) => format!("{names} {}", instance.status),
             None => format!("{names} none"),
         }
     }
 
-    fn outcome(&mut self, word: &str, rest: &str) -> Result<Transition<Do>, TransitionError> {
+    fn feed(
+        &mut self,
+        input: &Incoming<'_, Parrot>,
+    ) -> Result<Transition<Parrot>, TransitionError> {
+        let mut instance = self.instance.clone();
+        let step = step("k", &mut instance, input, &Metadata::new())?;
+        self.instance = instance;
+        Ok(step)
+    }
+
+    fn outcome(&mut self, word: &str, rest: &str) -> Result<Transition<Parrot>, TransitionError> {
         let (name, say) = rest.split_once(' ').unwrap_or((rest, ""));
         let sent = self.sent.iter().rev().find(|(_, sent)| sent == name);
         let id = sent.map_or(CommandId::stable(["never sent"]), |(id, _)| *id);
@@ -148,12 +211,45 @@ impl Run {
             "rejected" => Verdict::Rejected("no".to_owned()),
             _ => Verdict::GaveUp("down".to_owned()),
         };
-        if let Some(loaded) = self.instances.get_mut("k") {
-            loaded.instance.state.to_outcome = words(say);
+        if let Some(instance) = &mut self.instance {
+            instance.state.to_outcome = words(say);
         }
         let outcome = CommandOutcome::new(id, Do::NAME, verdict);
-        let step = on_outcome(&mut self.instances, "k", &outcome)?;
-        Ok(step.unwrap_or(Transition::ignored()))
+        self.feed(&Incoming::Outcome(&outcome))
+    }
+
+    /// Fires the timer that was set last, or, for `old x`, first, for a timeout: whether it is still pending or not.
+    fn fire(&mut self, rest: &str) -> Result<Transition<Parrot>, TransitionError> {
+        let (old, rest) = match rest.strip_prefix("old ") {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        let (name, say) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut set = self.set.iter().filter(|(_, timeout)| timeout == name);
+        let id = if old { set.next() } else { set.next_back() }.unwrap().0;
+        if let Some(instance) = &mut self.instance {
+            instance.state.to_outcome = words(say);
+        }
+        let payload = Payload::encode(name).unwrap();
+        let due_at = "2026-01-01T00:00:00Z".parse().unwrap();
+        self.feed(&Incoming::Timeout {
+            id,
+            due_at,
+            payload: &payload,
+        })
+    }
+
+    fn wish(&mut self, wish: &Wish<Do>) -> Result<Transition<Parrot>, TransitionError> {
+        let mut instance = self.instance.clone().unwrap();
+        match carry_out("k", &mut instance, wish, "ada", "because") {
+            Ok(step) => {
+                self.instance = Some(instance);
+                Ok(step)
+            }
+            Err(Unfit::Status(status)) => Err(TransitionError::Rerouted(status.to_string())),
+            Err(Unfit::OtherCommand(command)) => Err(TransitionError::Rerouted(command)),
+            Err(Unfit::Transition(error)) => Err(error),
+        }
     }
 }
 
@@ -195,10 +291,10 @@ fn an_ended_instance_is_still_there() {
         "
         start! complete => . completed
         start!          => error: instance k has started already
-        start a         => unasked completed
-        go a            => unasked completed
-        go! a           => unasked completed
-        stop a          => unasked completed
+        start a         => . completed
+        go a            => . completed
+        go! a           => . completed
+        stop a          => . completed
         ok a            => unasked completed
         ",
     );
@@ -283,7 +379,7 @@ fn while_it_compensates_the_saga_is_not_asked() {
         ok -a                 => unasked compensated
         ",
     );
-    assert_eq!(run.instances["k"].instance.state.reactions, 1);
+    assert_eq!(run.instance.as_ref().unwrap().state.reactions, 1);
 }
 
 #[test]
@@ -349,14 +445,14 @@ fn a_compensation_that_does_not_succeed_leaves_the_instance_stuck_with_what_is_t
             start a                => unasked  stuck
             "
         ));
-        let instance = &run.instances["k"].instance;
+        let instance = run.instance.as_ref().unwrap();
         let left: Vec<_> = instance
             .undo
             .iter()
             .map(|undo| undo.payload.as_str())
             .collect();
         assert_eq!(left, [r#"{"what":"-a"}"#, r#"{"what":"-b"}"#]);
-        let why = instance.stuck.as_deref().unwrap();
+        let why = &*instance.stuck.as_ref().unwrap().why;
         assert!(why.starts_with("compensation do failed: "), "{why}");
     }
 }
@@ -385,8 +481,8 @@ fn completing_waits_for_what_is_under_way_and_may_still_compensate() {
 #[test]
 fn an_error_leaves_no_command_and_names_the_instance() {
     check("start panic => error: the saga panicked in instance k");
-    check("start unencodable => error: a command of instance k can't be encoded");
-    check("start a/unencodable => error: a command of instance k can't be encoded");
+    check("start unencodable => error: an output of instance k can't be encoded");
+    check("start a/unencodable => error: an output of instance k can't be encoded");
     check("start a => a running\n ok a panic => error: the saga panicked in instance k");
 }
 
@@ -420,45 +516,202 @@ fn a_step_goes_on_from_what_was_stored() {
     let mut stored = Run::default();
     for input in inputs {
         assert_eq!(straight.step(input), stored.step(input));
-        for loaded in stored.instances.values_mut() {
-            let json = serde_json::to_string(&loaded.instance).unwrap();
-            let status = loaded.instance.status;
-            loaded.instance = serde_json::from_str(&json).unwrap();
-            loaded.instance.status = status;
-        }
+        let json = serde_json::to_string(&stored.instance).unwrap();
+        stored.instance = serde_json::from_str(&json).unwrap();
     }
     assert_eq!(straight.sent, stored.sent);
-    assert_eq!(
-        stored.instances["k"].instance.status,
-        ProcessStatus::Compensated
+    assert_eq!(stored.instance.unwrap().status, ProcessStatus::Compensated);
+}
+
+#[test]
+fn what_changes_nothing_is_told_if_an_instance_is_there() {
+    let mut run = check("start a complete => a running\n ok a => . completed");
+    let told = |run: &mut Run, input: &str| {
+        run.step(input);
+        run.history.len()
+    };
+    assert_eq!(told(&mut run, "ignore"), 0);
+    // The input, and what came of it.
+    assert_eq!(told(&mut run, "ok a"), 2);
+    assert_eq!(told(&mut run, "go b"), 2);
+    let mut nobody = Run::default();
+    assert_eq!(told(&mut nobody, "go b"), 0);
+}
+
+#[test]
+fn an_equal_timeout_is_moved_and_the_old_one_can_not_fire() {
+    let mut run = check(
+        "
+        start @x @y      => +x +y       running
+        go @x            => -x +x       running
+        fire old x       => unasked     running
+        fire x           => .           running
+        fire x           => unasked     running
+        go ^x            => .           running
+        go ^y            => -y          running
+        fire y           => unasked     running
+        ",
+    );
+    assert_eq!(run.step("fire old y"), "unasked running");
+    // A timer that is not on the list leaves no trace.
+    assert!(run.history.is_empty());
+    let ids: std::collections::HashSet<_> = run.set.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn a_timeout_is_an_input_as_any_other() {
+    check(
+        "
+        start charge/refund @late   => charge +late running
+        fire late compensate        => .            compensating
+        ok charge                   => refund       compensating
+        ok refund                   => unasked      compensated
+        ",
+    );
+    check(
+        "start @x => +x running\n fire x a @x => a +x running\n fire x complete => . running\n ok a => . completed",
     );
 }
 
 #[test]
-fn what_changes_nothing_is_not_to_be_stored() {
-    let mut run = check("start a complete => a running\n ok a => . completed");
-    let unchanged = |run: &mut Run, input: &str| {
-        run.instances.get_mut("k").unwrap().changed = false;
-        run.step(input);
-        !run.instances["k"].changed
+fn what_has_decided_has_no_timeouts() {
+    check("start a/-a @x @y         => a +x +y  running\n go compensate => -x -y compensating");
+    check("start a @x complete      => a +x -x  running\n ok a => . completed");
+    check("start @x @y              => +x +y    running\n stop => -x -y completed");
+    check("start a @x               => a +x     running\n cancel => -x cancelled");
+    check("start a @x complete => a +x -x running\n ok a @y => +y -y completed");
+}
+
+#[test]
+fn late_inputs_reach_a_rule_and_can_only_send() {
+    check(
+        "
+        start complete   => .          completed
+        go ~a ~>mail     => a mail     completed
+        ok a ~b          => b          completed
+        ok a ~b          => unasked    completed
+        go ~compensate   => error: instance k has ended, and can only send commands and messages
+        go ~@x           => error: instance k has ended, and can only send commands and messages
+        go ~a/-a         => error: instance k has ended, and can only send commands and messages
+        gave-up b        => .          completed
+        ",
+    );
+    // What was under way when a person ended it.
+    check(
+        "start charge/refund => charge running\n cancel => unasked cancelled\n ok charge ~refund => refund cancelled",
+    );
+}
+
+#[test]
+fn persons_bring_what_is_stuck_to_an_end() {
+    let stuck = "
+        start a/-a b/-b       => a b      running
+        ok a                  => .        running
+        ok b compensate       => -b       compensating
+        gave-up -b            => unasked  stuck
+        ";
+    check(&format!(
+        "{stuck}\n retry => -b compensating\n ok -b => -a compensating\n ok -a => unasked compensated"
+    ));
+    check(&format!(
+        "{stuck}\n resume => -a compensating\n ok -a => unasked compensated\n cancel => error: an event that was parked for instance compensated is not routed to it any more"
+    ));
+    check(&format!(
+        "{stuck}\n cancel => unasked cancelled\n ok -b => unasked cancelled"
+    ));
+    check(&format!(
+        "{stuck}\n retry => -b compensating\n rejected -b => unasked stuck\n resume => -a compensating"
+    ));
+    let run = check(&format!("{stuck}\n retry => -b compensating"));
+    let ids: std::collections::HashSet<_> = run.sent.iter().map(|(id, _)| *id).collect();
+    assert_eq!(ids.len(), run.sent.len(), "under a new id");
+    // It is for what is stuck.
+    check(
+        "start a => a running\n retry => error: an event that was parked for instance running is not routed to it any more",
+    );
+}
+
+#[test]
+fn what_is_edited_is_sent() {
+    let mut run = check("start compensate +-a => -a compensating\n rejected -a => unasked stuck");
+    let edited = Do {
+        what: "other".to_owned(),
     };
-    assert!(unchanged(&mut run, "ok a"));
-    assert!(unchanged(&mut run, "go b"));
-    assert!(unchanged(&mut run, "ignore"));
+    let step = run.wish(&Wish::EditAndRetry(edited)).unwrap();
+    assert_eq!(what(&step.sent[0].command), "other");
+    assert_eq!(run.instance.unwrap().undo[0].payload, r#"{"what":"other"}"#);
+}
+
+#[test]
+fn a_key_is_one_that_every_store_can_index() {
+    for (key, fits) in [
+        ("a", true),
+        (&*"x".repeat(512), true),
+        ("", false),
+        (&*"x".repeat(513), false),
+    ] {
+        let result = route::<Parrot>(&told(&format!("key:{key}"), ""));
+        match result {
+            Ok(_) => assert!(fits, "{key:?}"),
+            Err(TransitionError::BadKey {
+                name,
+                position,
+                length,
+            }) => {
+                assert!(!fits, "{key:?}");
+                assert_eq!((&*name, position.get(), length), ("told", 1, key.len()));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn the_history_tells_input_decision_and_effects() {
+    let mut run = check("start a/-a @x => a +x running");
+    let told: Vec<String> = run.history.iter().map(name_of).collect();
+    assert_eq!(told, ["event", "status", "decided", "sent", "timeout_set"]);
+    let Some(HistoryEntry::Decided { outputs }) = run.history.get(2) else {
+        panic!("{:?}", run.history);
+    };
+    assert_eq!(outputs, &["send do, undone by do", r#"after 60s: "x""#]);
+    run.step("fire x compensate");
+    let told: Vec<String> = run.history.iter().map(name_of).collect();
+    assert_eq!(told, ["timeout", "decided", "status"]);
+    run.step("ok a");
+    let told: Vec<String> = run.history.iter().map(name_of).collect();
+    assert_eq!(told, ["outcome", "passed_over", "sent"]);
+    for entry in &run.history {
+        let json = serde_json::to_string(entry).unwrap();
+        assert_eq!(serde_json::from_str::<HistoryEntry>(&json).unwrap(), *entry);
+    }
+}
+
+/// The stored name of an entry.
+fn name_of(entry: &HistoryEntry) -> String {
+    match serde_json::to_value(entry).unwrap() {
+        serde_json::Value::Object(object) => object.keys().next().unwrap().clone(),
+        serde_json::Value::String(name) => name,
+        other => panic!("{other}"),
+    }
 }
 
 #[test]
 fn the_stored_form_is_what_it_was() {
-    let run = check("start a/-a => a running");
-    let json = serde_json::to_string(&run.instances["k"].instance).unwrap();
+    let run = check("start a/-a @x >mail => a +x mail running");
+    let json = serde_json::to_string(&run.instance).unwrap();
     let id = CommandId::stable(["parrot", "k", "1"]);
+    let timer = CommandId::stable(["parrot", "k", "timeout", "1"]);
     let expected = format!(
         concat!(
-            r#"{{"state":{{"reactions":1,"to_outcome":[]}},"sent":1,"#,
+            r#"{{"version":1,"status":"running","state":{{"reactions":1,"to_outcome":[]}},"sent":1,"#,
             r#""in_flight":[{{"id":"{id}","command":"do"}}],"#,
-            r#""undo":[{{"action":"{id}","command":"do","payload":"{{\"what\":\"-a\"}}"}}]}}"#
+            r#""undo":[{{"action":"{id}","command":"do","payload":"{{\"what\":\"-a\"}}"}}],"#,
+            r#""timers":[{{"id":"{timer}","timeout":"\"x\""}}],"timers_set":1,"messages":1}}"#
         ),
-        id = id
+        id = id,
+        timer = timer,
     );
     assert_eq!(json, expected);
 }

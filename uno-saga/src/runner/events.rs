@@ -1,18 +1,19 @@
 //! Events: a stretch of the log in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use tracing::Instrument as _;
-use uno_core::{Backend, Commit, Envelope, EventFilter, Metadata, Position};
+use uno_core::{Backend, BoxError, CheckpointWrite, Commit, EventFilter, Position, ProcessRecord};
 use uno_events::{Batch, ConsumeError, Consumer};
 
-use super::{SagaRunner, part};
-use crate::{
-    Route, Saga,
-    engine::{self, Instances},
-    telemetry,
+use super::{
+    SagaError, SagaRunner,
+    arrival::Arrival,
+    is_refusal,
+    part::{Part, Taking},
 };
+use crate::{Saga, TransitionError, engine, telemetry};
 
 #[async_trait]
 impl<S: Saga, B: Backend> Consumer for SagaRunner<S, B> {
@@ -27,68 +28,126 @@ impl<S: Saga, B: Backend> Consumer for SagaRunner<S, B> {
     }
 }
 
+type ByKey<S> = BTreeMap<String, Vec<Arrival<S>>>;
+
 impl<S: Saga, B: Backend> SagaRunner<S, B> {
     async fn handle_events(&self, batch: Batch) -> Result<(), ConsumeError> {
-        let (records, checkpoint) = batch.into_parts();
-        let mut events = Vec::with_capacity(records.len());
-        for record in &records {
+        let (count, retry_missing) = (batch.events().len(), !batch.is_last_attempt());
+        let (events, checkpoint) = batch.into_parts();
+        let mut by_key = ByKey::<S>::new();
+        for record in &events {
             let event = self.inner.decoder.decode::<S::Event>(record)?;
-            let route =
-                engine::route::<S>(&event).map_err(|error| failed(event.position(), error))?;
-            events.push((event, route));
-        }
-        let mut commit = Commit::new();
-        commit.checkpoints.push(checkpoint);
-        // Held until the commit is done: what is loaded here is not changed by the outcomes of this process.
-        let _turn = self.inner.turn.lock().await;
-        self.add_steps(&events, &mut commit).await?;
-        self.inner.backend.commit(commit).await?;
-        Ok(())
-    }
-
-    async fn add_steps(
-        &self,
-        events: &[(Envelope<S::Event>, Route)],
-        commit: &mut Commit<B::Tx>,
-    ) -> Result<(), ConsumeError> {
-        let keys: BTreeSet<&str> = events.iter().filter_map(|(_, route)| route.key()).collect();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let routed = || events.iter().map(|(event, route)| (event, route.key()));
-        let keys = keys.into_iter().map(str::to_owned).collect();
-        let (mut instances, unreadable): (Instances<S>, _) = match self.load(keys).await {
-            Ok(loaded) => loaded,
-            Err(super::SagaError::Store(error)) => return Err(error.into()),
-            Err(other) => return Err(failed(Position::default(), other)),
-        };
-        let first_bad = unreadable
-            .into_iter()
-            .map(|(key, error)| (part::position_of(routed(), &key), error));
-        if let Some((position, error)) = first_bad.min_by_key(|(position, _)| *position) {
-            return Err(failed(position, error));
-        }
-        for (event, route) in events {
-            let step = engine::on_event(&mut instances, route, event)
-                .map_err(|error| failed(event.position(), error))?;
+            let position = event.position();
+            let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
             if let Some(key) = route.key() {
-                let metadata = Metadata::caused_by(event.record());
-                commit
-                    .messages
-                    .extend(self.messages(key, step.sent, &metadata));
+                let of_key = by_key.entry(key.to_owned()).or_default();
+                of_key.push(Arrival::event(route, event));
             }
         }
-        for (key, loaded) in &instances {
-            // It is the last event that made the instance what can't be stored, or one before it.
-            let write = part::write(key, loaded)
-                .map_err(|error| failed(part::position_of(routed().rev(), key), error))?;
-            commit.processes.extend(write);
+        // Held until the commit is done: what is loaded here is not changed by the outcomes and timers of this process.
+        let _turn = self.inner.turn.lock().await;
+        let records = self.load_of(&by_key).await?;
+        let mut parts = Vec::with_capacity(by_key.len());
+        for (key, arrivals) in &by_key {
+            let mut taking = Taking::live();
+            taking.retry_missing = retry_missing;
+            let part = self
+                .settle(key, records.get(key), arrivals, taking)
+                .map_err(|(place, error)| failed(place_of(arrivals, place), error))?;
+            parts.push((key.as_str(), part));
         }
-        Ok(())
+        let Err(error) = self.commit_events(&by_key, parts, &checkpoint).await? else {
+            return Ok(());
+        };
+        // The store refuses what comes of an event: then the one at fault is parked, once it is alone. Before, the batch is fed
+        // again, event by event.
+        match by_key.first_key_value() {
+            Some((key, arrivals)) if count == 1 => {
+                let (key, source) = (key.clone(), error.into());
+                let why = TransitionError::Refused {
+                    key: key.clone(),
+                    source,
+                };
+                let part = self
+                    .settle(&key, records.get(&key), arrivals, Taking::refused(why))
+                    .map_err(|(place, error)| failed(place_of(arrivals, place), error))?;
+                let parts = vec![(key.as_str(), part)];
+                self.commit_events(&by_key, parts, &checkpoint)
+                    .await?
+                    .map_err(ConsumeError::from)
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    async fn load_of(
+        &self,
+        by_key: &ByKey<S>,
+    ) -> Result<BTreeMap<String, ProcessRecord>, ConsumeError> {
+        if by_key.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        match self.load(by_key.keys().cloned().collect()).await {
+            Ok(records) => Ok(records),
+            Err(SagaError::Store(error)) => Err(error.into()),
+            Err(other) => Err(failed(Position::default(), other)),
+        }
+    }
+
+    /// Commits; the inner error is that the store refuses what is in the commit.
+    async fn commit_events(
+        &self,
+        by_key: &ByKey<S>,
+        parts: Vec<(&str, Part)>,
+        checkpoint: &CheckpointWrite,
+    ) -> Result<Result<(), uno_core::CommitError>, ConsumeError> {
+        self.check_room(by_key, &parts).await?;
+        let mut commit = Commit::new();
+        commit.checkpoints.push(checkpoint.clone());
+        for (_, part) in &parts {
+            part.clone().add_to(&mut commit);
+        }
+        match self.inner.backend.commit(commit).await {
+            Ok(_) => {
+                for (key, part) in &parts {
+                    self.told(key, part);
+                }
+                Ok(Ok(()))
+            }
+            Err(error) if is_refusal(&error) => Ok(Err(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether what is to be parked may be.
+    async fn check_room(
+        &self,
+        by_key: &ByKey<S>,
+        parts: &[(&str, Part)],
+    ) -> Result<(), ConsumeError> {
+        let parked = parts.iter().filter(|(_, part)| part.parked > 0);
+        let position_of = |(key, part): &(&str, Part)| {
+            let arrivals = by_key.get(*key)?;
+            arrivals.get(part.first_parked?)?.position()
+        };
+        let Some(first) = parked.min_by_key(|part| position_of(part)) else {
+            return Ok(());
+        };
+        let count = parts.iter().map(|(_, part)| part.parked).sum();
+        match self.room(first.0, &first.1, count).await {
+            Ok(()) => Ok(()),
+            Err(SagaError::Store(error)) => Err(error.into()),
+            Err(other) => Err(failed(position_of(first).unwrap_or_default(), other)),
+        }
     }
 }
 
-fn failed(position: Position, error: impl Into<uno_core::BoxError>) -> ConsumeError {
+fn place_of<S: Saga>(arrivals: &[Arrival<S>], place: usize) -> Position {
+    let arrival = arrivals.get(place);
+    arrival.and_then(Arrival::position).unwrap_or_default()
+}
+
+fn failed(position: Position, error: impl Into<BoxError>) -> ConsumeError {
     ConsumeError::Handler {
         position,
         source: error.into(),

@@ -1,56 +1,22 @@
 //! Outcomes: what became of the commands that instances have sent.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
-use uno_core::{Acknowledgement, AppendError, Backend, Commit, CommitError, QueuedMessage};
-use uno_cqrs::CommandOutcome;
-use uno_uow::RetryPolicy;
+use uno_core::{Backend, CommitError, QueuedMessage};
 
-use super::{
-    SagaError, SagaRunner,
-    part::{self, Part},
-    status::error_text,
-};
-use crate::{
-    Saga,
-    engine::{self, Instances},
-    telemetry,
-};
+use super::{PAUSES, SagaError, SagaRunner, arrival::Arrival, waiting::Trouble};
+use crate::{Saga, telemetry};
 
 /// How many outcomes are handled in one transaction.
 const PAGE: usize = 256;
 
-/// Pauses while outcomes can't be handled: from 10 ms up to 10 s.
-const PAUSES: RetryPolicy = RetryPolicy::none()
-    .with_attempts(u32::MAX)
-    .with_pauses(Duration::from_millis(10), Duration::from_secs(10));
-
-/// What is left behind while the others go on.
-#[derive(Default)]
-struct Trouble {
-    /// The instances that can't go on: their outcomes stay in the queue, in order.
-    keys: BTreeSet<String>,
-    /// Why the first of them can't.
-    first: Option<SagaError>,
-}
-
-impl Trouble {
-    fn add(&mut self, key: String, error: SagaError) {
-        self.keys.insert(key);
-        self.first.get_or_insert(error);
-    }
-}
-
 impl<S: Saga, B: Backend> SagaRunner<S, B> {
     /// Handles outcomes until it is cancelled.
     ///
-    /// An outcome that can't be handled keeps its instance waiting, and no other; it is tried again, with growing pauses, and
-    /// named in [`status`](Self::status). None is skipped.
+    /// An outcome that its instance can't take is parked with it. One that can't be parked either keeps its instance waiting,
+    /// and no other; it is tried again, with growing pauses, and named in [`status`](Self::status). None is skipped.
     ///
     /// # Cancellation
     /// Dropping the future leaves each outcome handled, or still in its queue.
@@ -95,10 +61,8 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
 
     /// Handles the outcomes at the head of the queue in one transaction; how many there were.
     ///
-    /// Those of an instance that can't go on stay where they are, and the others are handled.
-    ///
     /// # Errors
-    /// When nothing was handled: because the store failed, no instance can go on, or somebody else was faster.
+    /// When nothing was handled: because the store failed, nothing more can be parked, or somebody else was faster.
     ///
     /// # Cancellation
     /// Dropping the future leaves each outcome handled, or still in its queue.
@@ -106,18 +70,12 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         let _turn = self.inner.turn.lock().await;
         let mut trouble = Trouble::default();
         let result = self.handle_next(&mut trouble).await;
+        let failing = trouble.text(&result);
         self.inner.status.note(|status| {
             status.outcomes += *result.as_ref().unwrap_or(&0) as u64;
-            status.failing = match (&trouble.first, &result) {
-                // Somebody else was faster, which is nothing to report.
-                (None, Ok(_) | Err(SagaError::Commit(CommitError::Stale(_)))) => None,
-                (Some(error), _) | (None, Err(error)) => Some(error_text(error)),
-            };
+            status.failing = failing;
         });
-        match (result, trouble.first) {
-            (Ok(0), Some(error)) => Err(error),
-            (result, _) => result,
-        }
+        trouble.or(result)
     }
 
     /// The first page of the queue of which anything can be handled.
@@ -133,127 +91,23 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             let (count, full) = (page.len(), page.len() == PAGE);
             let span =
                 tracing::debug_span!(telemetry::STEP, saga = S::NAME, input = "outcomes", count);
-            let handled = self.handle_page(&page, trouble).instrument(span).await?;
+            let handled = self
+                .handle_waiting(by_key(&page), trouble)
+                .instrument(span)
+                .await?;
             if handled > 0 || !full {
                 return Ok(handled);
             }
         }
     }
-
-    async fn handle_page(
-        &self,
-        page: &[QueuedMessage],
-        trouble: &mut Trouble,
-    ) -> Result<usize, SagaError> {
-        let mut by_key: BTreeMap<&str, Vec<&QueuedMessage>> = BTreeMap::new();
-        for queued in page {
-            let key = queued.message().key();
-            // What comes later for an instance that can't go on waits behind what came before.
-            if !trouble.keys.contains(key) {
-                by_key.entry(key).or_default().push(queued);
-            }
-        }
-        if by_key.is_empty() {
-            return Ok(0);
-        }
-        let keys = by_key.keys().map(|key| (*key).to_owned()).collect();
-        let (mut instances, unreadable) = self.load(keys).await?;
-        for (key, error) in unreadable {
-            by_key.remove(key.as_str());
-            trouble.add(key, error);
-        }
-        let mut parts = Vec::with_capacity(by_key.len());
-        for (key, outcomes) in by_key {
-            match self.step(&mut instances, key, &outcomes) {
-                Ok(part) => parts.push((key, part)),
-                Err(error) => trouble.add(key.to_owned(), error),
-            }
-        }
-        self.commit_parts(parts, trouble).await
-    }
-
-    /// What the outcomes of one instance come to.
-    fn step(
-        &self,
-        instances: &mut Instances<S>,
-        key: &str,
-        outcomes: &[&QueuedMessage],
-    ) -> Result<Part, SagaError> {
-        let mut part = Part::default();
-        for queued in outcomes {
-            let message = queued.message();
-            let outcome =
-                CommandOutcome::from_message(queued).map_err(|source| SagaError::Malformed {
-                    key: key.to_owned(),
-                    source,
-                })?;
-            let acknowledgement = Acknowledgement::new(&*self.inner.outcomes, message.id());
-            part.acknowledgements.push(acknowledgement);
-            match engine::on_outcome(instances, key, &outcome)? {
-                Some(step) => {
-                    let messages = self.messages(key, step.sent, message.metadata());
-                    part.messages.extend(messages);
-                }
-                None => {
-                    let (saga, command_id) = (S::NAME, outcome.command_id());
-                    tracing::warn!(name: telemetry::OUTCOME_WITHOUT_INSTANCE, saga, %command_id, "ignored");
-                }
-            }
-        }
-        if let Some(loaded) = instances.get(key) {
-            part.write = part::write(key, loaded)?;
-        }
-        Ok(part)
-    }
-
-    /// All in one commit. If the store refuses it, one by one, so that the one at fault keeps no other waiting.
-    async fn commit_parts(
-        &self,
-        parts: Vec<(&str, Part)>,
-        trouble: &mut Trouble,
-    ) -> Result<usize, SagaError> {
-        if parts.is_empty() {
-            return Ok(0);
-        }
-        let count = |part: &Part| part.acknowledgements.len();
-        let all = parts.iter().map(|(_, part)| count(part)).sum();
-        match self
-            .commit(parts.iter().map(|(_, part)| part.clone()))
-            .await
-        {
-            Ok(()) => return Ok(all),
-            Err(error) if !is_refusal(&error) => return Err(error.into()),
-            Err(_) => {}
-        }
-        let mut handled = 0;
-        for (key, part) in parts {
-            let outcomes = count(&part);
-            match self.commit([part]).await {
-                Ok(()) => handled += outcomes,
-                Err(source) if is_refusal(&source) => {
-                    let key = key.to_owned();
-                    trouble.add(key.clone(), SagaError::Refused { key, source });
-                }
-                Err(_) if handled > 0 => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(handled)
-    }
-
-    async fn commit(
-        &self,
-        parts: impl IntoIterator<Item = Part> + Send,
-    ) -> Result<(), CommitError> {
-        let mut commit = Commit::new();
-        for part in parts {
-            part.add_to(&mut commit);
-        }
-        self.inner.backend.commit(commit).await.map(drop)
-    }
 }
 
-/// Whether it is what is in the commit that is at fault, so that another one may succeed.
-fn is_refusal(error: &CommitError) -> bool {
-    matches!(error, CommitError::Append(AppendError::Refused(_)))
+fn by_key<S: Saga>(page: &[QueuedMessage]) -> BTreeMap<String, Vec<Arrival<S>>> {
+    let mut by_key: BTreeMap<String, Vec<Arrival<S>>> = BTreeMap::new();
+    for queued in page {
+        let message = queued.message();
+        let of_key = by_key.entry(message.key().to_owned()).or_default();
+        of_key.push(Arrival::outcome(message));
+    }
+    by_key
 }

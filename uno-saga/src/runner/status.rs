@@ -1,11 +1,13 @@
-//! [`SagaRunnerStatus`]: how the handling of outcomes stands.
+//! [`SagaRunnerStatus`] and [`SagaCounts`]: how a saga stands.
 
 use std::{
     error::Error,
     sync::{Mutex, PoisonError},
 };
 
-/// How the handling of outcomes stands.
+use chrono::{DateTime, Utc};
+
+/// What a runner has done since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SagaRunnerStatus {
@@ -13,6 +15,37 @@ pub struct SagaRunnerStatus {
     pub outcomes: u64,
     /// Why outcomes, of one instance or of all, can't be handled at present.
     pub failing: Option<String>,
+    /// Timers that were handled.
+    pub timers: u64,
+    /// Why timers, of one instance or of all, can't be handled at present.
+    pub timers_failing: Option<String>,
+    /// Inputs that were parked, those behind others included.
+    pub parked: u64,
+    /// Events for missing instances that were discarded, by [`Missing::Discard`](crate::Missing::Discard).
+    pub discarded: u64,
+}
+
+/// How many of a saga's instances wait for a person, from the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SagaCounts {
+    /// Instances that are parked; at most [`MOST`](Self::MOST) are counted.
+    pub parked: usize,
+    /// Inputs that are parked.
+    pub parked_inputs: u64,
+    /// Since when the oldest of them is.
+    pub parked_since: Option<DateTime<Utc>>,
+    /// Instances that are stuck; at most [`MOST`](Self::MOST) are counted.
+    pub stuck: usize,
+    /// Commands that wait to be carried out.
+    pub commands: u64,
+    /// Since when the oldest of them waits.
+    pub commands_since: Option<DateTime<Utc>>,
+}
+
+impl SagaCounts {
+    /// Up to how many instances are counted, so that the counts stay cheap.
+    pub const MOST: usize = 1000;
 }
 
 /// The status as it is kept. A std mutex, since it is held for a moment and never across an await.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 use uno_core::Event;
-use uno_saga::{Input, Route};
+use uno_saga::{Input, NoTimeout, Route};
 
 use super::*;
 
@@ -38,6 +38,7 @@ impl Saga for Payment {
     const NAME: &'static str = "payment";
     type Event = OrderPlaced;
     type Command = Sent;
+    type Timeout = NoTimeout;
 
     fn route(event: &Envelope<OrderPlaced>) -> Route {
         match event.event().order {
