@@ -1,0 +1,33 @@
+//! Sagas, each in one file to be read from top to bottom: what happens, the saga, the domain.
+//!
+//! * [`fulfilment`]: charge, allocate, ship; undo in reverse what can't be finished.
+//!
+//! `cargo run -p sagas --bin fulfilment` tells what happens, in virtual time. The same story is what the tests stop at every
+//! call to the store, and go on with ([`stage`]).
+
+pub mod diary;
+pub mod fulfilment;
+pub mod ledger;
+pub mod service;
+pub mod stage;
+pub mod world;
+
+use std::time::Duration;
+
+/// So many minutes.
+#[must_use]
+pub const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+/// So many hours.
+#[must_use]
+pub const fn hours(count: u64) -> Duration {
+    minutes(60 * count)
+}
+
+/// So many days.
+#[must_use]
+pub const fn days(count: u64) -> Duration {
+    hours(24 * count)
+}
