@@ -1,6 +1,8 @@
 //! Sagas, each in one file to be read from top to bottom: what happens, the saga, the domain.
 //!
 //! * [`fulfilment`]: charge, allocate, ship; undo in reverse what can't be finished.
+//! * [`reminder`]: remind three times, ten minutes apart, then cancel; money that comes later goes back.
+//! * [`trip`]: flight, hotel and car, all or none; what can't be undone waits for a person.
 //!
 //! `cargo run -p sagas --bin fulfilment` tells what happens, in virtual time. The same story is what the tests stop at every
 //! call to the store, and go on with ([`stage`]).
@@ -8,8 +10,10 @@
 pub mod diary;
 pub mod fulfilment;
 pub mod ledger;
+pub mod reminder;
 pub mod service;
 pub mod stage;
+pub mod trip;
 pub mod world;
 
 use std::time::Duration;

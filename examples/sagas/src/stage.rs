@@ -146,10 +146,11 @@ impl<'w, S: Saga, B: Backend> Stage<'w, S, B> {
         if entrance == Entrance::Over {
             return Ok(());
         }
-        self.world.say(&self.diary.heading(self.world, what));
         play(entrance)
             .await
             .with_context(|| format!("when {what}"))?;
+        // The time of an act is what it has become by it.
+        self.world.say(&self.diary.heading(self.world, what));
         self.settle().await?;
         for line in self.diary.news(&self.saga, self.world).await? {
             self.world.say(&line);

@@ -24,4 +24,4 @@ macro_rules! golden {
     )+};
 }
 
-golden!(fulfilment);
+golden!(fulfilment, reminder, trip);
