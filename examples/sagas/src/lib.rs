@@ -1,13 +1,19 @@
-//! Sagas, each in one file to be read from top to bottom: what happens, the saga, the domain.
+//! Five sagas, each in one file to be read from top to bottom: what happens, the saga, the domain.
 //!
 //! * [`fulfilment`]: charge, allocate, ship; undo in reverse what can't be finished.
 //! * [`reminder`]: remind three times, ten minutes apart, then cancel; money that comes later goes back.
 //! * [`trip`]: flight, hotel and car, all or none; what can't be undone waits for a person.
+//! * [`dispatch`]: pick and invoice at the same time; ship when both are done.
+//! * [`approval`]: wait for a yes, remind, and go to the boss.
 //!
 //! `cargo run -p sagas --bin fulfilment` tells what happens, in virtual time. The same story is what the tests stop at every
 //! call to the store, and go on with ([`stage`]).
 
+pub mod approval;
 pub mod diary;
+pub mod dispatch;
+#[cfg(test)]
+mod dry;
 pub mod fulfilment;
 pub mod ledger;
 pub mod reminder;

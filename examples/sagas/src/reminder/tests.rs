@@ -1,54 +1,26 @@
 //! What the reminder does, in virtual time.
 
-use uno::{
-    saga::{DryRun, DryStep},
-    testkit::envelope,
-};
-
 use super::*;
+use crate::dry::Dry;
 
-const KEY: &str = "invoice 7";
+const CANCEL: &str = r#"cancel_order {"invoice":7}"#;
+const BACK: &str = r#"send_back {"invoice":7}"#;
+const NOTHING: [&str; 0] = [];
 
-fn sent() -> DryRun<Reminder> {
-    let mut run = DryRun::new();
-    happens(&mut run, InvoiceSent { invoice: 7 });
-    run
+fn given_an_invoice() -> Dry<Reminder> {
+    let (given, sent) = Dry::begin("invoice 7", InvoiceSent { invoice: 7 });
+    assert_eq!(sent, NOTHING);
+    given
 }
 
-fn happens(run: &mut DryRun<Reminder>, event: impl Into<Heard>) -> Vec<String> {
-    commands([run.event(&envelope(event.into())).unwrap()])
-}
-
-fn pass(run: &mut DryRun<Reminder>, count: u64) -> Vec<String> {
-    commands(run.advance(minutes(count)).unwrap())
-}
-
-fn commands(steps: impl IntoIterator<Item = DryStep<Step, Wait>>) -> Vec<String> {
-    let text = |sent: &uno::saga::SentCommand| {
-        let command = sent.command();
-        format!("{} {}", command.name(), command.payload().as_str())
-    };
-    let steps = steps.into_iter();
-    steps
-        .flat_map(|step| step.sent().iter().map(text).collect::<Vec<_>>())
-        .collect()
-}
-
-/// The answer to the command of this name that is under way.
-fn answer(run: &mut DryRun<Reminder>, command: &str, verdict: Verdict) -> Vec<String> {
-    let instance = run.instance(KEY).unwrap();
-    let mut pending = instance.in_flight().iter();
-    let id = pending
-        .find(|pending| pending.command() == command)
-        .unwrap()
-        .id();
-    commands([run
-        .outcome(KEY, &CommandOutcome::new(id, command, verdict))
-        .unwrap()])
-}
-
-fn status(run: &DryRun<Reminder>) -> ProcessStatus {
-    run.instance(KEY).unwrap().status()
+fn given_three_reminders() -> Dry<Reminder> {
+    let mut given = given_an_invoice();
+    for number in 1..=3 {
+        assert_eq!(given.pass(minutes(9)), NOTHING);
+        assert_eq!(given.pass(minutes(1)), [remind(number)]);
+        assert_eq!(given.answer("remind", Verdict::Succeeded), NOTHING);
+    }
+    given
 }
 
 fn remind(number: u32) -> String {
@@ -57,97 +29,77 @@ fn remind(number: u32) -> String {
 
 #[test]
 fn what_is_paid_in_time_is_not_reminded_of() {
-    let mut run = sent();
-    assert_eq!(pass(&mut run, 9), [""; 0]);
-    happens(&mut run, InvoicePaid { invoice: 7 });
-    assert_eq!(status(&run), ProcessStatus::Completed);
-    assert_eq!(pass(&mut run, 600), [""; 0]);
-    assert_eq!(run.timeouts().count(), 0);
+    let mut given = given_an_invoice();
+    assert_eq!(given.pass(minutes(9)), NOTHING);
+    assert_eq!(given.happens(InvoicePaid { invoice: 7 }), NOTHING);
+    assert_eq!(given.status(), ProcessStatus::Completed);
+    assert_eq!(given.waits(), 0);
+    assert_eq!(given.pass(minutes(600)), NOTHING);
 }
 
 #[test]
 fn it_reminds_three_times_ten_minutes_apart_and_then_cancels() {
-    let mut run = sent();
-    for number in 1..=3 {
-        assert_eq!(pass(&mut run, 9), [""; 0]);
-        assert_eq!(pass(&mut run, 1), [remind(number)]);
-        answer(&mut run, "remind", Verdict::Succeeded);
-    }
-    assert_eq!(pass(&mut run, 10), [r#"cancel_order {"invoice":7}"#]);
-    assert_eq!(status(&run), ProcessStatus::Running);
-    answer(&mut run, "cancel_order", Verdict::Succeeded);
-    assert_eq!(status(&run), ProcessStatus::Completed);
+    let mut given = given_three_reminders();
+    assert_eq!(given.pass(minutes(9)), NOTHING);
+    assert_eq!(given.pass(minutes(1)), [CANCEL]);
+    assert_eq!(given.status(), ProcessStatus::Running);
+    given.answer("cancel_order", Verdict::Succeeded);
+    assert_eq!(given.status(), ProcessStatus::Completed);
+    assert_eq!(given.waits(), 0);
 }
 
 #[test]
 fn an_hour_at_once_fires_everything_in_order() {
-    let mut run = sent();
-    let cancel = r#"cancel_order {"invoice":7}"#.to_owned();
-    assert_eq!(
-        pass(&mut run, 60),
-        [remind(1), remind(2), remind(3), cancel]
-    );
+    let mut given = given_an_invoice();
+    let expected = [remind(1), remind(2), remind(3), CANCEL.to_owned()];
+    assert_eq!(given.pass(minutes(60)), expected);
 }
 
 #[test]
 fn the_payment_and_the_timeout_may_come_in_either_order() {
-    // The payment first: nothing fires.
-    let mut run = sent();
-    happens(&mut run, InvoicePaid { invoice: 7 });
-    assert_eq!(pass(&mut run, 10), [""; 0]);
-    // The timeout first: one reminder more, and no other.
-    let mut run = sent();
-    assert_eq!(pass(&mut run, 10), [remind(1)]);
-    happens(&mut run, InvoicePaid { invoice: 7 });
-    answer(&mut run, "remind", Verdict::Succeeded);
-    assert_eq!(status(&run), ProcessStatus::Completed);
-    assert_eq!(pass(&mut run, 600), [""; 0]);
+    let mut paid_first = given_an_invoice();
+    paid_first.happens(InvoicePaid { invoice: 7 });
+    assert_eq!(paid_first.pass(minutes(10)), NOTHING);
+    assert_eq!(paid_first.status(), ProcessStatus::Completed);
+
+    // One reminder too many, and no other.
+    let mut due_first = given_an_invoice();
+    assert_eq!(due_first.pass(minutes(10)), [remind(1)]);
+    due_first.happens(InvoicePaid { invoice: 7 });
+    due_first.answer("remind", Verdict::Succeeded);
+    assert_eq!(due_first.status(), ProcessStatus::Completed);
+    assert_eq!(due_first.pass(minutes(600)), NOTHING);
 }
 
 #[test]
 fn a_payment_that_is_faster_than_the_cancellation_counts() {
     // The invoice refuses to be cancelled; the saga hears of it before it hears of the payment, or after.
-    for refusal_first in [true, false] {
-        let mut run = sent();
-        pass(&mut run, 40);
-        if refusal_first {
-            answer(
-                &mut run,
-                "cancel_order",
-                Verdict::Rejected("it is paid".into()),
-            );
-        }
-        assert_eq!(happens(&mut run, InvoicePaid { invoice: 7 }), [""; 0]);
-        if !refusal_first {
-            answer(
-                &mut run,
-                "cancel_order",
-                Verdict::Rejected("it is paid".into()),
-            );
-        }
-        for _ in 0..3 {
-            answer(&mut run, "remind", Verdict::Succeeded);
-        }
-        assert_eq!(status(&run), ProcessStatus::Completed);
-    }
+    let refused = || Verdict::Rejected("it is paid".into());
+    let mut refusal_first = given_three_reminders();
+    assert_eq!(refusal_first.pass(minutes(10)), [CANCEL]);
+    assert_eq!(refusal_first.answer("cancel_order", refused()), NOTHING);
+    assert_eq!(refusal_first.happens(InvoicePaid { invoice: 7 }), NOTHING);
+    assert_eq!(refusal_first.status(), ProcessStatus::Completed);
+
+    let mut payment_first = given_three_reminders();
+    assert_eq!(payment_first.pass(minutes(10)), [CANCEL]);
+    assert_eq!(payment_first.happens(InvoicePaid { invoice: 7 }), NOTHING);
+    assert_eq!(payment_first.answer("cancel_order", refused()), NOTHING);
+    assert_eq!(payment_first.status(), ProcessStatus::Completed);
 }
 
 #[test]
 fn money_that_comes_too_late_goes_back_whether_the_saga_has_ended_or_not() {
-    let back = r#"send_back {"invoice":7}"#;
-    let mut ended = sent();
-    pass(&mut ended, 40);
-    for _ in 0..3 {
-        answer(&mut ended, "remind", Verdict::Succeeded);
-    }
-    answer(&mut ended, "cancel_order", Verdict::Succeeded);
-    assert_eq!(status(&ended), ProcessStatus::Completed);
-    assert_eq!(happens(&mut ended, PaidTooLate { invoice: 7 }), [back]);
+    let mut ended = given_three_reminders();
+    ended.pass(minutes(10));
+    ended.answer("cancel_order", Verdict::Succeeded);
+    assert_eq!(ended.status(), ProcessStatus::Completed);
+    assert_eq!(ended.happens(PaidTooLate { invoice: 7 }), [BACK]);
 
-    let mut ending = sent();
-    pass(&mut ending, 40);
-    assert_eq!(happens(&mut ending, PaidTooLate { invoice: 7 }), [back]);
-    answer(&mut ending, "cancel_order", Verdict::Succeeded);
-    // It has said that it is complete, and still waits for what is under way.
-    assert_eq!(status(&ending), ProcessStatus::Running);
+    let mut ending = given_three_reminders();
+    ending.pass(minutes(10));
+    assert_eq!(ending.happens(PaidTooLate { invoice: 7 }), [BACK]);
+    ending.answer("cancel_order", Verdict::Succeeded);
+    ending.answer("send_back", Verdict::Succeeded);
+    assert_eq!(ending.status(), ProcessStatus::Completed);
 }

@@ -3,6 +3,8 @@
 use std::{iter, sync::Arc};
 
 use sagas::{
+    approval::Approval,
+    dispatch::Dispatch,
     fulfilment::Fulfilment,
     reminder::Reminder,
     stage::{Story, play},
@@ -16,7 +18,7 @@ use uno::{
     testkit::faults::{Call, Fault, FaultStore, Faults},
 };
 
-/// What must be the same each time: the instances, the events, and what was done outside, in order.
+/// What must be the same each time: the instances, the events, and what was done outside, in order for each instance.
 #[derive(Debug, PartialEq)]
 struct Ending {
     instances: Vec<String>,
@@ -37,6 +39,16 @@ fn reminder_ends_alike_wherever_the_process_stops() {
 #[test]
 fn trip_ends_alike_wherever_the_process_stops() {
     stop_everywhere::<Trip>();
+}
+
+#[test]
+fn dispatch_ends_alike_wherever_the_process_stops() {
+    stop_everywhere::<Dispatch>();
+}
+
+#[test]
+fn approval_ends_alike_wherever_the_process_stops() {
+    stop_everywhere::<Approval>();
 }
 
 /// What the tests above compare would show it if commands had other ids the second time, or the ids were not handed on.
@@ -149,14 +161,23 @@ impl<S: Story> Run<S> {
                 .read_log(ReadLog::after(Position::START))
                 .await
                 .unwrap();
-            let events = log.events().iter();
+            let name = |event: &Arc<RecordedEvent>| format!("{} {}", event.stream(), event.name());
+            let mut events: Vec<String> = log.events().iter().map(name).collect();
+            let mut outside = world.ledger.entries();
+            // Instances go on side by side, so only what concerns the same one is in order: these sorts keep it.
+            events.sort_by_key(|event| number(event));
+            outside.sort_by_key(|entry| number(entry));
             Ending {
                 instances: instances.collect(),
-                events: events
-                    .map(|event| format!("{} {}", event.stream(), event.name()))
-                    .collect(),
-                outside: world.ledger.entries(),
+                events,
+                outside,
             }
         })
     }
+}
+
+/// The order, invoice or trip that a line is about: the last number in it.
+fn number(line: &str) -> Option<u32> {
+    let numbers = line.split(|sign: char| !sign.is_ascii_digit());
+    numbers.filter_map(|number| number.parse().ok()).next_back()
 }

@@ -24,4 +24,4 @@ macro_rules! golden {
     )+};
 }
 
-golden!(fulfilment, reminder, trip);
+golden!(approval, dispatch, fulfilment, reminder, trip);
