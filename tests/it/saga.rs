@@ -9,6 +9,7 @@ mod crashes;
 mod failing;
 mod fulfil;
 mod metadata;
+mod steps;
 mod world;
 
 /// The cases on one store.

@@ -71,6 +71,7 @@ impl Saga for Welcome {
     const NAME: &'static str = "welcome";
     type Event = AccountEvent;
     type Command = Sent;
+    type Timeout = uno_saga::NoTimeout;
 
     fn route(event: &Envelope<AccountEvent>) -> Route {
         match event.event() {
