@@ -1,5 +1,5 @@
 //! Dispatch: goods are picked and the invoice is written at the same time, by people who take as long as they take. When
-//! both are done, in whichever order, the parcel goes out.
+//! both are done, in whichever order, the parcel goes out. Written as a list of steps.
 //!
 //! ```text
 //!                    ┌─► Pick ─────────► OrderPicked ───┐
@@ -22,7 +22,7 @@ use crate::{
 
 // What happens.
 
-impl Story for Dispatch {
+impl Story for Stepwise<Dispatch> {
     async fn tell<B: Backend>(stage: &Stage<'_, Self, B>) -> anyhow::Result<()> {
         stage
             .command("Ada's order is confirmed", Confirm { order: 1 })
@@ -91,12 +91,10 @@ impl Story for Dispatch {
 
 // The saga.
 
-/// What an instance must remember from one step to the next. Stored format: version with care.
-#[derive(Serialize, Deserialize, Default, Clone, Debug, PartialEq)]
+/// What its commands are made of. Stored format: version with care.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Dispatch {
     order: u32,
-    picked: bool,
-    invoiced: bool,
 }
 
 /// What it sends.
@@ -109,66 +107,49 @@ pub enum Step {
     Send(Send),
 }
 
-impl Saga for Dispatch {
+impl StepSaga for Dispatch {
     const NAME: &'static str = "dispatch";
     type Event = OrderEvent;
     type Command = Step;
-    type Timeout = NoTimeout;
 
-    fn route(event: &Envelope<OrderEvent>) -> Route {
+    fn steps() -> Steps<Self> {
+        // That somebody was told to pick is not yet that it is picked: that comes as an event, sooner or later.
+        let pick = Steps::<Self>::new()
+            .step("pick", |it| Pick { order: it.order })
+            .undo(|it| PutBack { order: it.order })
+            .wait_for("picked", |_, event| match event.event() {
+                OrderEvent::Picked(_) => Some(Answer::Accepted),
+                _ => None,
+            });
+        let invoice = Steps::<Self>::new()
+            .step("invoice", |it| WriteInvoice { order: it.order })
+            .undo(|it| Withdraw { order: it.order })
+            .wait_for("invoiced", |_, event| match event.event() {
+                OrderEvent::Invoiced(_) => Some(Answer::Accepted),
+                OrderEvent::NotInvoiced(_) => Some(Answer::Refused),
+                _ => None,
+            });
+        Steps::new()
+            .fork([pick, invoice])
+            .step("send", |it| Send { order: it.order })
+    }
+
+    fn key(event: &Envelope<OrderEvent>) -> Option<String> {
+        let order = match event.event() {
+            OrderEvent::Confirmed(e) => e.order,
+            OrderEvent::Picked(e) => e.order,
+            OrderEvent::Invoiced(e) => e.order,
+            OrderEvent::NotInvoiced(e) => e.order,
+        };
+        Some(format!("order {order}"))
+    }
+
+    fn start(event: &Envelope<OrderEvent>) -> Option<Self> {
         match event.event() {
-            OrderEvent::Confirmed(e) => Route::StartStrict(key(e.order)),
-            OrderEvent::Picked(e) => Route::ContinueStrict(key(e.order)),
-            OrderEvent::Invoiced(e) => Route::ContinueStrict(key(e.order)),
-            OrderEvent::NotInvoiced(e) => Route::ContinueStrict(key(e.order)),
+            OrderEvent::Confirmed(e) => Some(Self { order: e.order }),
+            _ => None,
         }
     }
-
-    fn react(&mut self, input: Input<'_, OrderEvent>) -> Outputs<Step> {
-        match input {
-            Input::Event(event) => match event.event() {
-                OrderEvent::Confirmed(e) => self.fork(e.order),
-                OrderEvent::Picked(_) => {
-                    self.picked = true;
-                    self.join()
-                }
-                OrderEvent::Invoiced(_) => {
-                    self.invoiced = true;
-                    self.join()
-                }
-                OrderEvent::NotInvoiced(_) => Outputs::compensate(),
-            },
-            Input::Outcome(outcome) if !outcome.is_success() => Outputs::compensate(),
-            Input::Outcome(outcome) if outcome.is_of::<Send>() => Outputs::complete(),
-            // That somebody was told to pick is not yet that it was picked.
-            _ => Outputs::none(),
-        }
-    }
-}
-
-impl Dispatch {
-    fn fork(&mut self, order: u32) -> Outputs<Step> {
-        self.order = order;
-        Outputs::send(Pick { order })
-            .undo(PutBack { order })
-            .and_send(WriteInvoice { order })
-            .undo(Withdraw { order })
-    }
-
-    /// Whoever comes last finds the other one done. Inputs of one instance are handled one after the other, each on the state
-    /// that the one before has left, so there is always exactly one who comes last.
-    fn join(&self) -> Outputs<Step> {
-        let order = self.order;
-        if self.picked && self.invoiced {
-            Outputs::send(Send { order })
-        } else {
-            Outputs::none()
-        }
-    }
-}
-
-fn key(order: u32) -> String {
-    format!("order {order}")
 }
 
 // The domain.

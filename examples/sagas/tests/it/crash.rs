@@ -43,7 +43,7 @@ fn trip_ends_alike_wherever_the_process_stops() {
 
 #[test]
 fn dispatch_ends_alike_wherever_the_process_stops() {
-    stop_everywhere::<Dispatch>();
+    stop_everywhere::<Stepwise<Dispatch>>();
 }
 
 #[test]
