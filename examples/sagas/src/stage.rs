@@ -149,11 +149,12 @@ impl<'w, S: Saga, B: Backend> Stage<'w, S, B> {
         play(entrance)
             .await
             .with_context(|| format!("when {what}"))?;
-        // The time of an act is what it has become by it.
-        self.world.say(&self.diary.heading(self.world, what));
-        self.settle().await?;
-        for line in self.diary.news(&self.saga, self.world).await? {
-            self.world.say(&line);
+        if self.world.is_aloud() {
+            // The time of an act is what it has become by it.
+            println!("{}", self.diary.heading(self.world, what));
+            for line in self.diary.news(&self.saga, self.world).await? {
+                println!("{line}");
+            }
         }
         self.world.leave(act);
         Ok(())

@@ -53,11 +53,9 @@ impl World {
         }
     }
 
-    /// Says a line.
-    pub fn say(&self, line: &str) {
-        if self.aloud {
-            println!("{line}");
-        }
+    /// Whether the story is told.
+    pub(crate) fn is_aloud(&self) -> bool {
+        self.aloud
     }
 
     /// Whether an act is still to be played, and if so whether for the first time.
