@@ -17,12 +17,14 @@
 //! * **Every instance has its history**: inputs, decisions, what was sent, attempts, and times.
 //! * **A second form, step by step**: a [`StepSaga`] lists its [`Steps`], with forks, waits, deadlines and escalations, and runs on
 //!   the same engine as a [`Stepwise`].
+//! * **Sagas draw themselves**: as they are declared, and as one instance went ([`diagram`]).
 //!
 //! # What it does not do
 //!
 //! A saga sees no clock, store or network: it sends a command instead, or reacts to an event.
 
 mod definition_error;
+pub mod diagram;
 mod dry_run;
 mod engine;
 mod history;

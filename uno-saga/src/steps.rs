@@ -12,9 +12,9 @@ use std::{fmt, time::Duration};
 
 use uno_core::{CommandSet, Envelope};
 
-use self::node::{Deadline, Escalation, Make, Step, Task};
+use self::node::{Escalation, Make};
 
-pub(crate) use self::node::Node;
+pub(crate) use self::node::{Deadline, Node, Step, Task};
 pub use self::{
     check::StepsError,
     step_saga::{Answer, StepSaga},
@@ -128,7 +128,8 @@ impl<S: StepSaga> Steps<S> {
     }
 
     fn then(mut self, name: &'static str, task: Task<S>) -> Self {
-        self.nodes.push(Node::Step(Step::new(name, task)));
+        let step = Step::new(name, task);
+        self.nodes.push(Node::Step(Box::new(step)));
         self
     }
 

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use uno::{BuildError, MemoryStore, Uno};
 use uno_core::{
-    Backend, Decoder, Envelope, ManualClock, ProcessStatus, QueuedMessage,
-    SubscriptionName,
+    Backend, Decoder, Envelope, ManualClock, ProcessStatus, QueuedMessage, SubscriptionName,
 };
 use uno_events::{Replay, Subscription, SubscriptionManager};
 use uno_saga::{

@@ -8,7 +8,7 @@ use super::{Answer, StepSaga, Steps};
 
 /// One thing after another.
 pub(crate) enum Node<S: StepSaga> {
-    Step(Step<S>),
+    Step(Box<Step<S>>),
     /// The branches.
     Fork(Vec<Steps<S>>),
 }
@@ -55,8 +55,10 @@ pub(crate) struct Escalation<S: StepSaga> {
 pub(crate) struct Make<S: StepSaga> {
     /// What it may make.
     commands: &'static [CommandDescriptor],
-    make: Box<dyn Fn(&S, u32) -> S::Command + Send + Sync>,
+    make: Maker<S>,
 }
+
+type Maker<S> = Box<dyn Fn(&S, u32) -> <S as StepSaga>::Command + Send + Sync>;
 
 impl<S: StepSaga> Make<S> {
     pub(super) fn of<C>(make: impl Fn(&S, u32) -> C + Send + Sync + 'static) -> Self
