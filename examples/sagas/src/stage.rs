@@ -149,6 +149,7 @@ impl<'w, S: Saga, B: Backend> Stage<'w, S, B> {
         play(entrance)
             .await
             .with_context(|| format!("when {what}"))?;
+        self.settle().await?;
         if self.world.is_aloud() {
             // The time of an act is what it has become by it.
             println!("{}", self.diary.heading(self.world, what));
