@@ -100,7 +100,7 @@ impl<'w, S: Saga, B: Backend> Stage<'w, S, B> {
     /// Services outside, whose entries begin like this, do not answer any more.
     ///
     /// # Errors
-    /// None.
+    /// When something can't be handled.
     pub async fn take_down(&self, what: &str, prefix: &str) -> anyhow::Result<()> {
         self.act(what, async |_| {
             self.world.ledger.take_down(prefix);
@@ -112,7 +112,7 @@ impl<'w, S: Saga, B: Backend> Stage<'w, S, B> {
     /// All services outside answer again.
     ///
     /// # Errors
-    /// None.
+    /// When something can't be handled.
     pub async fn bring_up(&self, what: &str) -> anyhow::Result<()> {
         self.act(what, async |_| {
             self.world.ledger.bring_up();
