@@ -9,6 +9,7 @@ mod crashes;
 mod failing;
 mod fulfil;
 mod metadata;
+mod steps;
 mod timeouts;
 mod world;
 

@@ -577,13 +577,18 @@ impl<'a, S: Saga> Step<'a, S> {
     /// The next command's id: the same for the same step of the same instance, however often it is worked out.
     fn next_id(&mut self) -> CommandId {
         self.instance.sent += 1;
-        CommandId::stable([S::NAME, self.key, &self.instance.sent.to_string()])
+        command_id(S::NAME, self.key, self.instance.sent)
     }
 
     /// As stable as the id of a command, and never equal to one.
     fn stable_id(&self, kind: &str, number: u64) -> Uuid {
         *CommandId::stable([S::NAME, self.key, kind, &number.to_string()]).as_uuid()
     }
+}
+
+/// The id of the command that an instance sends as its so-manieth.
+pub(crate) fn command_id(saga: &str, key: &str, number: u64) -> CommandId {
+    CommandId::stable([saga, key, &number.to_string()])
 }
 
 /// A timeout as it is stored, and found again.

@@ -207,6 +207,15 @@ pub struct HistoryItem {
 }
 
 impl HistoryItem {
+    #[cfg(test)]
+    pub(crate) fn new(number: u64, recorded_at: DateTime<Utc>, entry: HistoryEntry) -> Self {
+        Self {
+            number,
+            recorded_at,
+            entry,
+        }
+    }
+
     pub(crate) fn read(record: &HistoryRecord) -> Result<Self, BoxError> {
         Ok(Self {
             number: record.number(),

@@ -15,11 +15,16 @@
 //! * **An instance that can't go on is parked by itself**, with what comes later for it, until a person looks; the others go on.
 //! * **Ended instances stay**, so that late inputs still meet a rule: [`Saga::on_late`].
 //! * **Every instance has its history**: inputs, decisions, what was sent, attempts, and times.
+//! * **A second form, step by step**: a [`StepSaga`] lists its [`Steps`], with forks, waits, deadlines and escalations, and runs on
+//!   the same engine as a [`Stepwise`].
+//! * **Sagas draw themselves**: as they are declared, and as one instance went ([`diagram`]).
 //!
 //! # What it does not do
 //!
 //! A saga sees no clock, store or network: it sends a command instead, or reacts to an event.
 
+mod definition_error;
+pub mod diagram;
 mod dry_run;
 mod engine;
 mod history;
@@ -27,11 +32,13 @@ mod instance;
 mod outputs;
 mod runner;
 mod saga;
+mod steps;
 mod stored;
 pub mod telemetry;
 mod view;
 
 pub use crate::{
+    definition_error::DefinitionError,
     dry_run::{DryRun, DryStep, SentCommand, SentMessage},
     engine::TransitionError,
     history::{DueText, HistoryEntry, HistoryItem, Verb},
@@ -41,5 +48,6 @@ pub use crate::{
         SagaError, SagaRunner, SagaRunnerStatus, VerbError,
     },
     saga::{Input, Missing, NoTimeout, Route, Saga},
+    steps::{Answer, StepSaga, StepTimeout, Steps, StepsError, Stepwise},
     view::{InstanceView, PendingCommand},
 };

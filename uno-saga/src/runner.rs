@@ -18,13 +18,13 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uno_core::{
     AppendError, Backend, CommandDescriptor, CommandSet, CommitError, Decoder, EventFilter,
-    EventName, EventSet, NameError,
+    EventName, EventSet,
 };
 use uno_cqrs::{CommandBus, CommandWorker};
 use uno_uow::RetryPolicy;
 
 use self::{arrival::Queues, part::Part, status::Report};
-use crate::{Saga, telemetry};
+use crate::{DefinitionError, Saga, telemetry};
 
 pub use self::{
     error::{SagaError, VerbError},
@@ -137,8 +137,9 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
     /// A runner on this store.
     ///
     /// # Errors
-    /// When one of the saga's events has a name that can't be stored.
-    pub fn new(backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
+    /// When the saga's definition can't be run, or one of its events has a name that can't be stored.
+    pub fn new(backend: Arc<B>, decoder: Decoder) -> Result<Self, DefinitionError> {
+        S::check()?;
         let names = S::Event::EVENTS
             .iter()
             .map(|event| EventName::new(event.name()));

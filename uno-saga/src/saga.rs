@@ -7,7 +7,7 @@ use serde_json::Value;
 use uno_core::{BoxError, CommandSet, Envelope, EventSet, ProcessStatus};
 use uno_cqrs::CommandOutcome;
 
-use crate::Outputs;
+use crate::{DefinitionError, Outputs};
 
 /// A process that spans several aggregates: which instance an input belongs to, and what it does about it.
 ///
@@ -41,6 +41,14 @@ pub trait Saga:
     /// The timeouts it sets; [`NoTimeout`] when it sets none. Stored as JSON: version with care. Two whose JSON is equal are
     /// the same timeout.
     type Timeout: Serialize + DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static;
+
+    /// Whether the definition can be run; asked when a runner is made. Nothing is wrong, unless it is written.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check() -> Result<(), DefinitionError> {
+        Ok(())
+    }
 
     /// Which instance an event belongs to, by a correlation key such as the order's id: 1 to 512 bytes.
     fn route(event: &Envelope<Self::Event>) -> Route;

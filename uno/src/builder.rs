@@ -133,6 +133,13 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
+    /// Runs a process manager that is written as a list of steps.
+    #[cfg(feature = "saga")]
+    #[must_use]
+    pub fn steps<S: uno_saga::StepSaga>(self) -> Self {
+        self.saga::<uno_saga::Stepwise<S>>()
+    }
+
     /// Calls a handler for every event of a set, at least once, in order, from a durable subscription of this name.
     #[must_use]
     pub fn handler<E: EventSet, Form>(

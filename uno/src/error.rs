@@ -19,6 +19,15 @@ pub enum BuildError {
     /// An event whose name can't be stored.
     #[error(transparent)]
     EventName(NameError),
+    /// The definition of a saga can't be run.
+    #[cfg(feature = "saga")]
+    #[error("the saga {saga} can't be run")]
+    Saga {
+        /// The saga.
+        saga: &'static str,
+        /// What is wrong with it.
+        source: uno_saga::DefinitionError,
+    },
     /// A saga sends a command that nobody handles.
     #[error("the saga {saga} sends the command {command}, which has no handler")]
     UnhandledCommand {
@@ -27,6 +36,16 @@ pub enum BuildError {
         /// The command.
         command: &'static str,
     },
+}
+
+#[cfg(feature = "saga")]
+impl BuildError {
+    pub(crate) fn of_saga(saga: &'static str, error: uno_saga::DefinitionError) -> Self {
+        match error {
+            uno_saga::DefinitionError::EventName(error) => Self::EventName(error),
+            source => Self::Saga { saga, source },
+        }
+    }
 }
 
 /// Why an application does not start.

@@ -17,5 +17,5 @@ pub use uno_macros::{
     UnoCommand as Command, UnoCommandSet as CommandSet, UnoEvent as Event, UnoEventSet as EventSet,
 };
 #[cfg(feature = "saga")]
-pub use uno_saga::{Input, NoTimeout, Outputs, Route, Saga};
+pub use uno_saga::{Answer, Input, NoTimeout, Outputs, Route, Saga, StepSaga, Steps, Stepwise};
 pub use uno_uow::{CommandError, DomainError, UnitOfWork};

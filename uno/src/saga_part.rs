@@ -62,7 +62,7 @@ impl<B: Backend> dyn SagaPart<B> {
                 });
             }
             let runner = SagaRunner::<S, B>::new(Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)?;
+                .map_err(|error| BuildError::of_saga(S::NAME, error))?;
             let worker = runner.worker(commands.clone());
             let name = SubscriptionName::new(format!("saga.{}", S::NAME))?;
             let subscription = Subscription::new(name, Replay::LiveOnly, Arc::new(runner.clone()));

@@ -40,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("uno", &[ALL]),
     ("orders", &["uno"]),
+    ("sagas", &["uno"]),
     ("uno-tests", &[ALL]),
     (
         "uno-torture",

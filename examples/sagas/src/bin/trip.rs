@@ -1,0 +1,9 @@
+//! Tells what happens in [`sagas::trip`].
+
+use sagas::{stage::tell, trip::Trip};
+
+/// Time is virtual: it goes by as soon as there is nothing to do.
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> anyhow::Result<()> {
+    tell::<Trip>().await
+}
