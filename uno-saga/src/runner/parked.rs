@@ -259,7 +259,10 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         backend.read_queue_of(queue, key, after, limit).await
     }
 
-    pub(super) async fn arrivals_of(&self, page: &[QueuedMessage]) -> Result<Vec<Arrival<S>>, StoreError> {
+    pub(super) async fn arrivals_of(
+        &self,
+        page: &[QueuedMessage],
+    ) -> Result<Vec<Arrival<S>>, StoreError> {
         let mut arrivals = Vec::with_capacity(page.len());
         for queued in page {
             arrivals.push(self.arrival_of(queued.message()).await?);
