@@ -5,14 +5,19 @@
     reason = "cases are functions that tests call: one that panics has failed"
 )]
 
+mod app;
+mod clocks;
 mod crashes;
+mod disorder;
 mod failing;
 mod fulfil;
+mod golden;
 mod metadata;
 mod refused;
 mod timeouts;
 mod trip;
 mod verbs;
+mod versions;
 mod world;
 
 /// The cases on one store.
@@ -49,6 +54,18 @@ macro_rules! suite {
                 of_two_persons_at_once_one_is_told_of_the_other
                 a_verb_that_is_too_late_is_raced
                 what_does_not_fit_is_a_typed_error);
+            crate::support::on_store!($harness; super::disorder:
+                what_comes_before_the_start_has_no_effect
+                what_comes_before_the_start_in_one_batch_has_no_effect
+                what_comes_after_the_end_changes_nothing
+                an_answer_that_comes_twice_counts_once
+                the_end_does_not_depend_on_the_order_of_the_answers);
+            crate::support::on_store!($harness; super::versions:
+                what_is_under_way_goes_on_under_a_new_version
+                a_version_that_is_too_new_or_too_old_parks_and_waits_for_one_that_fits
+                what_persons_do_under_a_new_version_saves_it_whole
+                what_parked_under_an_old_version_is_handled_by_a_mended_one
+                an_upgrade_that_fails_parks_the_instance_as_it_is);
             crate::support::on_store!($harness; super::metadata:
                 metadata_goes_through_the_whole_chain);
         }

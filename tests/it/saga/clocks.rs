@@ -37,7 +37,10 @@ impl Movable for Memory {
 
     async fn open() -> Self {
         let clock = manual();
-        Self(Arc::new(MemoryStore::builder().clock(clock.clone()).build()), clock)
+        Self(
+            Arc::new(MemoryStore::builder().clock(clock.clone()).build()),
+            clock,
+        )
     }
 
     async fn process(&self) -> Arc<MemoryStore> {
@@ -82,7 +85,10 @@ impl Postgres {
     async fn run(&self, statements: Vec<String>) {
         let mut connection = PgConnection::connect(&url()).await.unwrap();
         for statement in statements {
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut connection)
+                .await
+                .unwrap();
         }
     }
 }
@@ -128,7 +134,8 @@ impl Movable for Postgres {
     }
 
     async fn close(self) {
-        self.run(vec![format!("DROP SCHEMA {} CASCADE", self.1)]).await;
+        self.run(vec![format!("DROP SCHEMA {} CASCADE", self.1)])
+            .await;
     }
 }
 
@@ -155,7 +162,10 @@ async fn rang<B: Backend>(store: &B) -> u64 {
 async fn many<B: Backend>(store: &Arc<B>, count: usize) -> Vec<String> {
     let saga = trips::<MENDED, _>(store);
     let trips: Vec<_> = (0..count).map(|n| format!("{n:03}")).collect();
-    let wants = [Want::After(HOUR, "one".into()), Want::After(2 * HOUR, "two".into())];
+    let wants = [
+        Want::After(HOUR, "one".into()),
+        Want::After(2 * HOUR, "two".into()),
+    ];
     for trip in &trips {
         say(&**store, trip, How::Start, &wants).await;
     }
@@ -164,7 +174,11 @@ async fn many<B: Backend>(store: &Arc<B>, count: usize) -> Vec<String> {
 }
 
 async fn seen<B: Backend>(store: &Arc<B>, trip: &str) -> Vec<String> {
-    let found = trips::<MENDED, _>(store).instance(trip).await.unwrap().unwrap();
+    let found = trips::<MENDED, _>(store)
+        .instance(trip)
+        .await
+        .unwrap()
+        .unwrap();
     found.state().seen.clone()
 }
 
@@ -172,15 +186,28 @@ async fn the_stores_clock_decides<M: Movable>() {
     let opened = M::open().await;
     let store = opened.process().await;
     let saga = trips::<MENDED, _>(&store);
-    tell(&saga, &*store, "a", How::Start, &[Want::After(600, "ten minutes".into())]).await;
+    tell(
+        &saga,
+        &*store,
+        "a",
+        How::Start,
+        &[Want::After(600, "ten minutes".into())],
+    )
+    .await;
     let due = saga.timeouts("a").await.unwrap()[0].due_at();
     // By the process's own clock it would be due for long.
-    let ours = SystemClock.now();
-    assert!(due < ours - Duration::from_secs(2400), "{due}, and here it is {ours}");
+    let ours = SystemClock::new().now();
+    assert!(
+        due < ours - Duration::from_secs(2400),
+        "{due}, and here it is {ours}"
+    );
     let fired = saga.fire_timers().await.unwrap();
     assert_eq!(fired.count, 0);
     let left = fired.next_in.unwrap();
-    assert!(left <= Duration::from_secs(600) && left > Duration::from_secs(300), "{left:?}");
+    assert!(
+        left <= Duration::from_secs(600) && left > Duration::from_secs(300),
+        "{left:?}"
+    );
     opened.advance(601).await;
     assert_eq!(saga.fire_timers().await.unwrap().count, 1);
     assert_eq!(saga.fire_timers().await.unwrap().count, 0);
@@ -194,7 +221,10 @@ async fn a_timer_that_was_due_while_no_process_ran_fires_at_the_next_start<M: Mo
     {
         let store = opened.process().await;
         let saga = trips::<MENDED, _>(&store);
-        let wants = [Want::After(2 * HOUR, "second".into()), Want::After(HOUR, "first".into())];
+        let wants = [
+            Want::After(2 * HOUR, "second".into()),
+            Want::After(HOUR, "first".into()),
+        ];
         tell(&saga, &*store, "a", How::Start, &wants).await;
     }
     opened.advance(5 * HOUR).await;
@@ -209,7 +239,9 @@ async fn a_timer_that_was_due_while_no_process_ran_fires_at_the_next_start<M: Mo
     let late: Vec<_> = late
         .iter()
         .filter_map(|item| match item.entry() {
-            HistoryEntry::Timeout { due_at, .. } => Some((item.recorded_at() - *due_at).num_hours()),
+            HistoryEntry::Timeout { due_at, .. } => {
+                Some((item.recorded_at() - *due_at).num_hours())
+            }
             _ => None,
         })
         .collect();
@@ -246,10 +278,12 @@ async fn two_processes_fire_each_timer_once<M: Movable>() {
     let opened = M::open().await;
     let stores = [opened.process().await, opened.process().await];
     let trips = many(&stores[0], 60).await;
-    let sagas = stores.each_ref().map(|store| super::trip::trips::<MENDED, _>(store));
-    let running = sagas.clone().map(|saga| {
-        Running::start(|stop| async move { saga.run_timers(POLL, stop).await })
-    });
+    let sagas = stores
+        .each_ref()
+        .map(|store| super::trip::trips::<MENDED, _>(store));
+    let running = sagas
+        .clone()
+        .map(|saga| Running::start(|stop| async move { saga.run_timers(POLL, stop).await }));
     opened.advance(HOUR).await;
     until(&*stores[0], || async { rang(&*stores[0]).await >= 60 }).await;
     opened.advance(HOUR).await;
@@ -261,7 +295,11 @@ async fn two_processes_fire_each_timer_once<M: Movable>() {
     let fired: u64 = sagas.iter().map(|saga| saga.status().timers).sum();
     assert_eq!(fired, 120);
     for trip in &trips {
-        assert_eq!(seen(&stores[1], trip).await, ["Start", "one", "two"], "{trip}");
+        assert_eq!(
+            seen(&stores[1], trip).await,
+            ["Start", "one", "two"],
+            "{trip}"
+        );
         let entries = kinds(&sagas[1], trip).await;
         assert_eq!(entries.iter().filter(|kind| *kind == "timeout").count(), 2);
     }

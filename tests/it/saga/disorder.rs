@@ -6,7 +6,9 @@ use uno_core::{CommandId, Commit, CommitError, Metadata, ProcessStatus, Transact
 use uno_cqrs::{CommandOutcome, Verdict};
 use uno_testkit::conformance::{BackendHarness, Harness};
 
-use super::trip::{How, MENDED, Want, answer, feed, person, rejected, say, settle, tell, told, trips};
+use super::trip::{
+    How, MENDED, Want, answer, feed, person, rejected, say, settle, tell, told, trips,
+};
 
 type Store<H> = Arc<<H as Harness>::Store>;
 type Guard<H> = <H as Harness>::Guard;
@@ -39,7 +41,10 @@ pub(super) async fn what_comes_before_the_start_in_one_batch_has_no_effect<H: Ba
     say(&**store, "a", How::Continue, &[Want::Book(2)]).await;
     feed(&saga, &**store).await.unwrap();
     let a = saga.instance("a").await.unwrap().unwrap();
-    assert_eq!((a.status(), a.in_flight().len()), (ProcessStatus::Running, 2));
+    assert_eq!(
+        (a.status(), a.in_flight().len()),
+        (ProcessStatus::Running, 2)
+    );
     assert_eq!(a.state().seen, ["Start", "Continue"]);
 }
 
@@ -54,19 +59,33 @@ pub(super) async fn what_comes_after_the_end_changes_nothing<H: BackendHarness>(
     settle(&saga, &**store, "completed", 1, "book", Verdict::Succeeded).await;
     tell(&saga, &**store, "stopped", How::Start, &[]).await;
     tell(&saga, &**store, "stopped", How::Stop, &[]).await;
-    tell(&saga, &**store, "compensated", How::Start, &[Want::Compensate]).await;
+    tell(
+        &saga,
+        &**store,
+        "compensated",
+        How::Start,
+        &[Want::Compensate],
+    )
+    .await;
     tell(&saga, &**store, "cancelled", How::Start, &[Want::Book(1)]).await;
     saga.cancel("cancelled", &person()).await.unwrap();
     for trip in ["completed", "stopped", "compensated", "cancelled"] {
         let before = saga.instance(trip).await.unwrap().unwrap();
-        assert_eq!(before.status().as_str(), if trip == "stopped" { "completed" } else { trip });
+        assert_eq!(
+            before.status().as_str(),
+            if trip == "stopped" { "completed" } else { trip }
+        );
         // Also what would start one, and is no stricter than that.
         for how in [How::Continue, How::ContinueStrict, How::Start, How::Stop] {
             tell(&saga, &**store, trip, how, &[Want::Book(9), Want::Complete]).await;
         }
         settle(&saga, &**store, trip, 1, "book", rejected()).await;
         let after = saga.instance(trip).await.unwrap().unwrap();
-        assert_eq!((after.status(), after.state()), (before.status(), before.state()), "{trip}");
+        assert_eq!(
+            (after.status(), after.state()),
+            (before.status(), before.state()),
+            "{trip}"
+        );
         assert_eq!(after.in_flight(), [], "{trip}");
         assert_eq!(saga.parked_inputs(trip).await.unwrap(), [], "{trip}");
     }
@@ -77,7 +96,10 @@ pub(super) async fn what_comes_after_the_end_changes_nothing<H: BackendHarness>(
     // A second start where there must be none is an error also after the end.
     tell(&saga, &**store, "completed", How::StartStrict, &[]).await;
     let parked = saga.parked(None, 10).await.unwrap();
-    assert_eq!(parked[0].reason.as_deref(), Some("instance completed has started already"));
+    assert_eq!(
+        parked[0].reason.as_deref(),
+        Some("instance completed has started already")
+    );
     saga.discard_parked("completed", &person()).await.unwrap();
     let status = saga.instance("completed").await.unwrap().unwrap().status();
     assert_eq!(status, ProcessStatus::Completed);
@@ -89,7 +111,14 @@ pub(super) async fn an_answer_that_comes_twice_counts_once<H: BackendHarness>(
     _: &Guard<H>,
 ) {
     let saga = trips::<MENDED, _>(store);
-    tell(&saga, &**store, "a", How::Start, &[Want::Book(1), Want::Book(2)]).await;
+    tell(
+        &saga,
+        &**store,
+        "a",
+        How::Start,
+        &[Want::Book(1), Want::Book(2)],
+    )
+    .await;
     answer(&**store, "a", 1, "book", Verdict::Succeeded).await;
     // While the first waits, the store refuses a second under its id.
     let id = CommandId::stable(["trip", "a", "1"]);
@@ -98,7 +127,13 @@ pub(super) async fn an_answer_that_comes_twice_counts_once<H: BackendHarness>(
     let message = outcome.to_message("saga.trip.outcomes", "a", Metadata::new());
     commit.messages.push(message.unwrap());
     let error = store.commit(commit).await.unwrap_err();
-    assert!(matches!(error, CommitError::Append(uno_core::AppendError::Refused(_))), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            CommitError::Append(uno_core::AppendError::Refused(_))
+        ),
+        "{error:?}"
+    );
     assert_eq!(saga.handle_outcomes().await.unwrap(), 1);
     // Later, the first counts, whatever the second says: what was done is still to be undone.
     settle(&saga, &**store, "a", 1, "book", rejected()).await;
@@ -112,7 +147,10 @@ pub(super) async fn an_answer_that_comes_twice_counts_once<H: BackendHarness>(
     settle(&saga, &**store, "a", 3, "unbook", Verdict::Succeeded).await;
     settle(&saga, &**store, "a", 3, "unbook", rejected()).await;
     let a = saga.instance("a").await.unwrap().unwrap();
-    assert_eq!((a.status(), a.to_undo().len()), (ProcessStatus::Compensating, 1));
+    assert_eq!(
+        (a.status(), a.to_undo().len()),
+        (ProcessStatus::Compensating, 1)
+    );
     settle(&saga, &**store, "a", 4, "unbook", Verdict::Succeeded).await;
     let a = saga.instance("a").await.unwrap().unwrap();
     assert_eq!((a.status(), a.stuck()), (ProcessStatus::Compensated, None));
@@ -131,7 +169,14 @@ pub(super) async fn the_end_does_not_depend_on_the_order_of_the_answers<H: Backe
         2 => rejected(),
         _ => Verdict::GaveUp("down".to_owned()),
     };
-    for order in [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]] {
+    for order in [
+        [1, 2, 3],
+        [1, 3, 2],
+        [2, 1, 3],
+        [2, 3, 1],
+        [3, 1, 2],
+        [3, 2, 1],
+    ] {
         for decided in 0..=3 {
             let trip = format!("{order:?} {decided}");
             let wants = [Want::Book(1), Want::Book(2), Want::Book(3)];
@@ -150,7 +195,11 @@ pub(super) async fn the_end_does_not_depend_on_the_order_of_the_answers<H: Backe
             }
             let found = saga.instance(&trip).await.unwrap().unwrap();
             assert_eq!(found.status(), ProcessStatus::Compensated, "{trip}");
-            assert_eq!((found.in_flight(), found.to_undo().len()), (&[][..], 0), "{trip}");
+            assert_eq!(
+                (found.in_flight(), found.to_undo().len()),
+                (&[][..], 0),
+                "{trip}"
+            );
             let queue = "saga.trip.commands";
             let sent = uno_core::ProcessStore::read_queue_of(&**store, queue, &trip, 3, 100).await;
             let undone: Vec<_> = sent

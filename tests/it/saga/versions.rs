@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use uno_core::{Backend, BoxError, Decoder, Envelope, ProcessStatus, ProcessStore as _};
+use uno_core::{Backend, BoxError, Decoder, Envelope, ProcessStatus};
 use uno_cqrs::Verdict;
 use uno_saga::{Input, Outputs, Route, Saga, SagaError, SagaRunner, TransitionError};
 use uno_testkit::conformance::{BackendHarness, Harness};
@@ -89,12 +89,20 @@ fn runner<S: Saga, B: Backend>(store: &Arc<B>) -> SagaRunner<S, B> {
 
 /// The status of an instance in the store, and its body.
 async fn stored<B: Backend>(store: &B, trip: &str) -> (ProcessStatus, String) {
-    let found = store.load_processes("trip", &[trip.to_owned()]).await.unwrap();
+    let found = store
+        .load_processes("trip", &[trip.to_owned()])
+        .await
+        .unwrap();
     (found[0].status(), found[0].body().as_str().to_owned())
 }
 
 async fn reason<S: Saga, B: Backend>(saga: &SagaRunner<S, B>) -> String {
-    saga.parked(None, 10).await.unwrap().remove(0).reason.unwrap()
+    saga.parked(None, 10)
+        .await
+        .unwrap()
+        .remove(0)
+        .reason
+        .unwrap()
 }
 
 pub(super) async fn what_is_under_way_goes_on_under_a_new_version<H: BackendHarness>(
@@ -117,7 +125,13 @@ pub(super) async fn what_is_under_way_goes_on_under_a_new_version<H: BackendHarn
     assert_eq!(a.status(), ProcessStatus::Compensated);
     assert_eq!(
         a.state().two,
-        ["event in 1", "outcome in 1", "outcome in 2", "timeout in 2", "event in 2"]
+        [
+            "event in 1",
+            "outcome in 1",
+            "outcome in 2",
+            "timeout in 2",
+            "event in 2"
+        ]
     );
     assert!(stored(&**store, "a").await.1.contains(r#""version":2"#));
 }
@@ -138,34 +152,54 @@ pub(super) async fn a_version_that_is_too_new_or_too_old_parks_and_waits_for_one
     let body = stored(&**store, "a").await.1;
     // Too old for the third.
     tell(&third, &**store, "a", How::Continue, &[Want::Book(2)]).await;
-    assert_eq!(stored(&**store, "a").await, (ProcessStatus::Parked, body.clone()));
+    assert_eq!(
+        stored(&**store, "a").await,
+        (ProcessStatus::Parked, body.clone())
+    );
     let why = "instance a was saved by version 1 of the saga, and the oldest that this program can go on with is 2";
     assert_eq!(reason(&third).await, why);
     let error = third.instance("a").await.unwrap_err();
     assert!(
-        matches!(&error, SagaError::Transition(TransitionError::OlderVersion { found: 1, oldest: 2, .. })),
+        matches!(
+            &error,
+            SagaError::Transition(TransitionError::OlderVersion {
+                found: 1,
+                oldest: 2,
+                ..
+            })
+        ),
         "{error:?}"
     );
     let retried = third.retry_parked("a", &person()).await.unwrap();
-    assert_eq!((retried.handled, retried.parked_again.as_deref()), (0, Some(why)));
+    assert_eq!(
+        (retried.handled, retried.parked_again.as_deref()),
+        (0, Some(why))
+    );
     assert_eq!(stored(&**store, "a").await, (ProcessStatus::Parked, body));
     // By way of the second.
     let retried = second.retry_parked("a", &person()).await.unwrap();
     assert_eq!((retried.handled, retried.parked_again), (1, None));
     settle(&third, &**store, "a", 1, "book", Verdict::Succeeded).await;
     let a = third.instance("a").await.unwrap().unwrap();
-    assert_eq!(a.state().three, ["event in 1", "event in 2", "outcome in 3"]);
+    assert_eq!(
+        a.state().three,
+        ["event in 1", "event in 2", "outcome in 3"]
+    );
     // Too new for the second and the first, which park what comes, in order.
     let body = stored(&**store, "a").await.1;
     settle(&second, &**store, "a", 2, "book", Verdict::Succeeded).await;
     tell(&first, &**store, "a", How::Continue, &[]).await;
     assert_eq!(stored(&**store, "a").await, (ProcessStatus::Parked, body));
-    let why = "instance a was saved by version 3 of the saga, and this program knows only version 2";
+    let why =
+        "instance a was saved by version 3 of the saga, and this program knows only version 2";
     assert_eq!(reason(&first).await, why);
     let retried = third.retry_parked("a", &person()).await.unwrap();
     assert_eq!((retried.handled, retried.parked_again), (2, None));
     let a = third.instance("a").await.unwrap().unwrap();
-    assert_eq!((a.status(), a.in_flight().len()), (ProcessStatus::Running, 0));
+    assert_eq!(
+        (a.status(), a.in_flight().len()),
+        (ProcessStatus::Running, 0)
+    );
     assert_eq!(a.state().three[3..], ["outcome in 3", "event in 3"]);
 }
 
@@ -184,29 +218,40 @@ pub(super) async fn what_persons_do_under_a_new_version_saves_it_whole<H: Backen
         let id = *uno_core::CommandId::new().as_uuid();
         let metadata = uno_core::Metadata::new();
         let queue = "saga.trip.outcomes";
-        let message = uno_core::NewMessage::new(queue, id, trip, "command_outcome", payload, metadata);
+        let message =
+            uno_core::NewMessage::new(queue, id, trip, "command_outcome", payload, metadata);
         commit.messages.push(message);
-        uno_core::Transactional::commit(&**store, commit).await.unwrap();
+        uno_core::Transactional::commit(&**store, commit)
+            .await
+            .unwrap();
         assert_eq!(first.handle_outcomes().await.unwrap(), 1);
     }
     second.discard_parked("discarded", &person()).await.unwrap();
     second.skip_parked("skipped", &person()).await.unwrap();
     second.cancel("cancelled", &person()).await.unwrap();
     for trip in ["discarded", "skipped", "cancelled"] {
-        assert!(stored(&**store, trip).await.1.contains(r#""version":2"#), "{trip}");
+        assert!(
+            stored(&**store, trip).await.1.contains(r#""version":2"#),
+            "{trip}"
+        );
         tell(&second, &**store, trip, How::Continue, &[]).await;
         settle(&second, &**store, trip, 1, "book", Verdict::Succeeded).await;
         let found = second.instance(trip).await.unwrap().unwrap();
         let (status, seen): (_, &[&str]) = match trip {
             "cancelled" => (ProcessStatus::Cancelled, &["event in 1"]),
-            _ => (ProcessStatus::Running, &["event in 1", "event in 2", "outcome in 2"]),
+            _ => (
+                ProcessStatus::Running,
+                &["event in 1", "event in 2", "outcome in 2"],
+            ),
         };
         assert_eq!(found.status(), status, "{trip}");
         assert_eq!(found.state().two, seen, "{trip}");
     }
 }
 
-pub(super) async fn what_parked_under_an_old_version_is_handled_by_a_mended_one<H: BackendHarness>(
+pub(super) async fn what_parked_under_an_old_version_is_handled_by_a_mended_one<
+    H: BackendHarness,
+>(
     _: &Arc<H>,
     store: &Store<H>,
     _: &Guard<H>,
@@ -230,7 +275,10 @@ pub(super) async fn what_parked_under_an_old_version_is_handled_by_a_mended_one<
     tell(&second, &**store, "a", How::Stop, &[]).await;
     let retried = third.retry_parked("a", &person()).await.unwrap();
     let why = "an event that was parked for instance a is not routed to it any more";
-    assert_eq!((retried.handled, retried.parked_again.as_deref()), (0, Some(why)));
+    assert_eq!(
+        (retried.handled, retried.parked_again.as_deref()),
+        (0, Some(why))
+    );
     third.skip_parked("a", &person()).await.unwrap();
     let a = third.instance("a").await.unwrap().unwrap();
     assert_eq!(a.status(), ProcessStatus::Running);
@@ -249,9 +297,22 @@ pub(super) async fn an_upgrade_that_fails_parks_the_instance_as_it_is<H: Backend
     let body = stored(&**store, "a").await.1;
     tell(&second, &**store, "a", How::Continue, &[]).await;
     assert_eq!(stored(&**store, "a").await, (ProcessStatus::Parked, body));
-    assert_eq!(reason(&second).await, "instance a can't be read: too much was seen");
+    assert_eq!(
+        reason(&second).await,
+        "instance a can't be read: too much was seen"
+    );
     // Back to the old version: nothing is lost.
     let retried = first.retry_parked("a", &person()).await.unwrap();
     assert_eq!((retried.handled, retried.parked_again), (1, None));
-    assert_eq!(first.instance("a").await.unwrap().unwrap().state().one.len(), 11);
+    assert_eq!(
+        first
+            .instance("a")
+            .await
+            .unwrap()
+            .unwrap()
+            .state()
+            .one
+            .len(),
+        11
+    );
 }
