@@ -62,6 +62,17 @@ pub struct DryRun<S> {
     now: DateTime<Utc>,
     /// By time, then by id, as stores fire them: the key and the timeout as JSON.
     timers: BTreeMap<(DateTime<Utc>, Uuid), (String, String)>,
+    /// The timeout that fired last.
+    fired: Option<Fired>,
+}
+
+/// A timeout that has fired.
+#[derive(Clone, Debug)]
+struct Fired {
+    key: String,
+    id: Uuid,
+    due_at: DateTime<Utc>,
+    timeout: String,
 }
 
 /// What came of one input in a [`DryRun`].
@@ -107,6 +118,7 @@ impl<S: Saga> DryRun<S> {
             instances: BTreeMap::new(),
             now: truncate_to_micros(time),
             timers: BTreeMap::new(),
+            fired: None,
         }
     }
 
@@ -143,18 +155,40 @@ impl<S: Saga> DryRun<S> {
         let (&(due_at, id), (key, timeout)) = self.timers.first_key_value()?;
         let (key, timeout) = (key.clone(), timeout.clone());
         self.now = self.now.max(due_at);
-        let payload = Payload::from_stored(timeout.clone());
-        let incoming = Incoming::Timeout {
+        let fired = Fired {
+            key,
             id,
             due_at,
+            timeout,
+        };
+        let step = self.deliver(&fired);
+        if step.is_ok() {
+            self.timers.remove(&(due_at, id));
+            self.fired = Some(fired);
+        }
+        Some(step)
+    }
+
+    /// Delivers the timeout that fired last once more, as a process does that has read it before another one fired it; `None`
+    /// when none has fired. It must have no effect.
+    ///
+    /// # Errors
+    /// Why the instance would be parked; everything is then as it was.
+    pub fn fire_again(&mut self) -> Option<Result<Step<S>, TransitionError>> {
+        let fired = self.fired.clone()?;
+        Some(self.deliver(&fired))
+    }
+
+    fn deliver(&mut self, fired: &Fired) -> Result<Step<S>, TransitionError> {
+        let payload = Payload::from_stored(fired.timeout.clone());
+        let incoming = Incoming::Timeout {
+            id: fired.id,
+            due_at: fired.due_at,
             payload: &payload,
         };
-        let step = self.step(&key, &incoming).map(|mut step| {
-            self.timers.remove(&(due_at, id));
-            step.timeout = Some(timeout);
-            step
-        });
-        Some(step)
+        let mut step = self.step(&fired.key, &incoming)?;
+        step.timeout = Some(fired.timeout.clone());
+        Ok(step)
     }
 
     /// Lets time go by, and fires what becomes due in order, each at its time: also what is set only then.

@@ -57,7 +57,10 @@ fn upgraded<S: Saga>(
         state = S::upgrade(from, state).map_err(unreadable)?;
     }
     let state: S = serde_json::from_value(state).map_err(|error| unreadable(error.into()))?;
-    Ok(raw.with_state(state))
+    let mut instance = raw.with_state(state);
+    // Whoever saves it saves the new shape: under the old version it would be brought up once more.
+    instance.version = S::VERSION;
+    Ok(instance)
 }
 
 /// The instance as it is stored.

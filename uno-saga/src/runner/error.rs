@@ -43,6 +43,15 @@ impl SagaError {
     pub fn is_of_store(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Commit(_))
     }
+
+    /// Whether it is one instance that can't go on, so that others may.
+    pub(super) fn is_of_instance(&self) -> bool {
+        match self {
+            Self::Commit(error) => super::is_refusal(error),
+            Self::Store(_) => false,
+            Self::Transition(_) | Self::History { .. } | Self::TooManyParked { .. } => true,
+        }
+    }
 }
 
 /// Why what a person wants of an instance was not done. Nothing has changed.

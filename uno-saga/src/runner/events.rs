@@ -13,7 +13,7 @@ use super::{
     is_refusal,
     part::{Part, Taking},
 };
-use crate::{Saga, TransitionError, engine, telemetry};
+use crate::{Saga, engine, telemetry};
 
 #[async_trait]
 impl<S: Saga, B: Backend> Consumer for SagaRunner<S, B> {
@@ -63,13 +63,11 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         // again, event by event.
         match by_key.first_key_value() {
             Some((key, arrivals)) if count == 1 => {
-                let (key, source) = (key.clone(), error.into());
-                let why = TransitionError::Refused {
-                    key: key.clone(),
-                    source,
-                };
+                let key = key.clone();
+                let taking = self.refused(&key, error).await;
+                let taking = taking.map_err(|error| failed(place_of(arrivals, 0), error))?;
                 let part = self
-                    .settle(&key, records.get(&key), arrivals, Taking::refused(why))
+                    .settle(&key, records.get(&key), arrivals, taking)
                     .map_err(|(place, error)| failed(place_of(arrivals, place), error))?;
                 let parts = vec![(key.as_str(), part)];
                 self.commit_events(&by_key, parts, &checkpoint)

@@ -109,30 +109,41 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
     /// When it is not parked, the store failed, or somebody else was faster; what was committed before stays.
     pub async fn retry_parked(&self, key: &str, why: &Intervention) -> Result<Retried, VerbError> {
         let mut opening = vec![why.entry(Verb::RetryParked)];
-        let mut handled = 0;
+        let (mut handled, mut limit) = (0, PAGE);
         loop {
             let _turn = self.inner.turn.lock().await;
             let record = self.parked_record(key).await?;
-            let page = self.read_parked(key, 0, PAGE).await?;
-            let more = page.len() == PAGE;
+            let page = self.read_parked(key, 0, limit).await?;
+            let more = page.len() == limit;
             let arrivals = self.arrivals_of(&page).await?;
+            let unpark = || Unpark {
+                more,
+                opening: opening.clone(),
+            };
             let mut taking = Taking::live();
-            let opening = std::mem::take(&mut opening);
-            taking.unpark = Some(Unpark { more, opening });
+            taking.unpark = Some(unpark());
             let part = self
                 .settle(key, Some(&record), &arrivals, taking)
                 .map_err(|(_, error)| error)?;
-            let (count, reason) = (part.first_parked, part.reason.clone());
+            let (mut count, mut reason) = (part.first_parked, part.reason.clone());
             match self.commit_verb(key, part).await {
                 Err(VerbError::Saga(SagaError::Commit(error))) if super::is_refusal(&error) => {
-                    let parked_again = Some(super::status::error_text(&error));
-                    return Ok(Retried {
-                        handled,
-                        parked_again,
-                    });
+                    // One by one, so that those before the one at fault take effect.
+                    if limit > 1 {
+                        limit = 1;
+                        continue;
+                    }
+                    let mut taking = self.refused(key, error).await?;
+                    taking.unpark = Some(unpark());
+                    let part = self
+                        .settle(key, Some(&record), &arrivals, taking)
+                        .map_err(|(_, error)| error)?;
+                    (count, reason) = (part.first_parked, part.reason.clone());
+                    self.commit_verb(key, part).await?;
                 }
                 result => result?,
             }
+            opening.clear();
             handled += count.unwrap_or(arrivals.len());
             if count.is_some() || !more {
                 return Ok(Retried {
@@ -248,7 +259,10 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         backend.read_queue_of(queue, key, after, limit).await
     }
 
-    async fn arrivals_of(&self, page: &[QueuedMessage]) -> Result<Vec<Arrival<S>>, StoreError> {
+    pub(super) async fn arrivals_of(
+        &self,
+        page: &[QueuedMessage],
+    ) -> Result<Vec<Arrival<S>>, StoreError> {
         let mut arrivals = Vec::with_capacity(page.len());
         for queued in page {
             arrivals.push(self.arrival_of(queued.message()).await?);

@@ -1,11 +1,12 @@
 //! [`Part`]: what one instance adds to a commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uno_core::{
     Acknowledgement, Backend, CommandId, Commit, Metadata, NewMessage, NewTimer, Payload,
     ProcessRecord, ProcessStatus, ProcessWrite, TimerWrite,
 };
+use uuid::Uuid;
 
 use super::{SagaError, SagaRunner, arrival::Arrival, status::error_text};
 use crate::{
@@ -58,6 +59,8 @@ pub(super) struct Taking {
     pub(super) retry_missing: bool,
     /// The arrivals were parked; whether more are behind them.
     pub(super) unpark: Option<Unpark>,
+    /// What is parked already.
+    held: BTreeSet<Uuid>,
 }
 
 impl Taking {
@@ -66,12 +69,13 @@ impl Taking {
             refused: None,
             retry_missing: false,
             unpark: None,
+            held: BTreeSet::new(),
         }
     }
 
-    pub(super) fn refused(why: TransitionError) -> Self {
+    pub(super) fn refused(why: TransitionError, held: BTreeSet<Uuid>) -> Self {
         let mut taking = Self::live();
-        taking.refused = Some(why);
+        (taking.refused, taking.held) = (Some(why), held);
         taking
     }
 }
@@ -151,27 +155,31 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         for arrival in taken {
             arrival.take_off(S::NAME, &queues, &mut fires);
         }
-        if let Some(first) = left.first() {
-            part.first_parked = Some(end);
-            if let Some(why) = &why {
-                let reason = stored_text(why);
-                history.push(HistoryEntry::parked(first.in_words(), reason.clone()));
-                part.reason = Some(reason);
-            }
+        part.first_parked = (!left.is_empty()).then_some(end);
+        for (place, arrival) in left.iter().enumerate() {
             if unpark.is_none() {
-                part.parked = left.len();
-                let behind = usize::from(why.is_some());
-                history.extend(
-                    left.iter()
-                        .skip(behind)
-                        .map(|arrival| HistoryEntry::Behind {
-                            input: arrival.in_words(),
-                        }),
-                );
-                for arrival in left {
-                    arrival.take_off(S::NAME, &queues, &mut fires);
-                    part.messages.extend(arrival.to_parked(queues.parked, key));
+                arrival.take_off(S::NAME, &queues, &mut fires);
+                let message = arrival.to_parked(queues.parked, key);
+                if let Some(message) = &message
+                    && taking.held.contains(&message.id())
+                {
+                    history.push(HistoryEntry::passed_over("it is parked already"));
+                    continue;
                 }
+                part.parked += 1;
+                part.messages.extend(message);
+            }
+            match &why {
+                Some(why) if place == 0 => {
+                    let reason = stored_text(why);
+                    history.push(HistoryEntry::parked(arrival.in_words(), reason.clone()));
+                    part.reason = Some(reason);
+                }
+                _ if unpark.is_none() => {
+                    let input = arrival.in_words();
+                    history.push(HistoryEntry::Behind { input });
+                }
+                _ => {}
             }
         }
         part.acknowledgements.append(&mut fires.acknowledgements);

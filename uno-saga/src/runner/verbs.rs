@@ -157,28 +157,36 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         why: &Intervention,
     ) -> Result<(), VerbError> {
         let mut part = Part::default();
+        let status = ProcessStatus::Cancelled;
+        let mut instance = stored::decode::<S>(record).ok().flatten();
+        if let Some(instance) = &mut instance {
+            instance.timers.clear();
+            (instance.undoing, instance.stuck) = (None, None);
+            instance.status = status;
+        }
         let mut history = vec![why.entry(Verb::Cancel)];
-        for queued in self.all_parked(key).await? {
+        let waiting = self.all_parked(key).await?;
+        for (queued, arrival) in waiting.iter().zip(self.arrivals_of(&waiting).await?) {
             let taken = Acknowledgement::new(&*self.inner.parked, queued.message().id());
             part.acknowledgements.push(taken);
-            let input = queued.message().name().to_owned();
+            let input = arrival.in_words();
             history.push(HistoryEntry::Skipped { input });
+            // The command of an outcome that is left out is not awaited any more.
+            instance = instance.map(|before| {
+                let mut instance = before.clone();
+                let metadata = arrival.metadata();
+                let skipped = arrival
+                    .incoming(key)
+                    .and_then(|incoming| engine::skip(key, &mut instance, &incoming, metadata));
+                skipped.map_or(before, |_| instance)
+            });
         }
         for timer in self.inner.backend.list_timers(S::NAME, key).await? {
             let (process, id) = (S::NAME.to_owned(), timer.id());
             part.timers.push(TimerWrite::Cancel { process, id });
         }
-        let status = ProcessStatus::Cancelled;
         history.push(HistoryEntry::status(status));
-        let body = match stored::decode::<S>(record) {
-            Ok(Some(mut instance)) => {
-                instance.timers.clear();
-                instance.undoing = None;
-                instance.status = status;
-                stored::encode(key, &instance).ok()
-            }
-            Ok(None) | Err(_) => None,
-        };
+        let body = instance.and_then(|instance| stored::encode(key, &instance).ok());
         part.write = Some(save::<S>(key, Some(record), status, body, &history));
         self.commit_verb(key, part).await
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use uno_core::{Backend, Commit, CommitError};
+use uno_core::{Backend, Commit, CommitError, ProcessRecord};
 
 use super::{
     SagaError, SagaRunner,
@@ -84,33 +84,82 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             Err(error) if !is_refusal(&error) => return Err(error.into()),
             Err(_) => {}
         }
-        // The store refuses it: one by one, so that the one at fault keeps no other waiting.
+        // The store refuses it: each instance by itself, so that the one at fault keeps no other waiting.
         let mut handled = 0;
         for (key, part) in parts {
             let inputs = part.inputs;
             let arrivals = by_key.get(key).map_or(&[][..], Vec::as_slice);
-            let alone = match self.commit_parts(&[(key, part)]).await {
-                Err(error) if is_refusal(&error) => {
-                    let why = TransitionError::Refused {
-                        key: key.to_owned(),
-                        source: error.into(),
-                    };
-                    let parked = self
-                        .settle(key, records.get(key), arrivals, Taking::refused(why))
-                        .map_err(|(_, error)| error)?;
-                    self.room(key, &parked, parked.parked).await?;
-                    self.commit_parts(&[(key, parked)]).await
+            let result = match self.commit_parts(&[(key, part)]).await {
+                Ok(()) => {
+                    handled += inputs;
+                    continue;
                 }
-                result => result,
+                Err(error) if is_refusal(&error) => {
+                    let record = records.get(key).cloned();
+                    self.one_by_one(key, record, arrivals, &mut handled).await
+                }
+                Err(error) => Err(error.into()),
             };
-            match alone {
-                Ok(()) => handled += inputs,
-                Err(error) if is_refusal(&error) => trouble.add(key, error.into()),
+            match result {
+                Ok(()) => {}
+                // What keeps this instance waiting keeps no other.
+                Err(error) if error.is_of_instance() => trouble.add(key, error),
+                // What was handled counts, and the rest is met again in the next round.
                 Err(_) if handled > 0 => break,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(handled)
+    }
+
+    /// The inputs of one instance, each in a commit of its own, because the store refuses what comes of them together. At the one
+    /// that is at fault the instance is parked, with what is behind it; what came before is in effect.
+    async fn one_by_one(
+        &self,
+        key: &str,
+        mut record: Option<ProcessRecord>,
+        arrivals: &[Arrival<S>],
+        handled: &mut usize,
+    ) -> Result<(), SagaError> {
+        for (place, arrival) in arrivals.iter().enumerate() {
+            if place > 0 {
+                record = self.load(vec![key.to_owned()]).await?.remove(key);
+            }
+            let one = std::slice::from_ref(arrival);
+            let part = self
+                .settle(key, record.as_ref(), one, Taking::live())
+                .map_err(|(_, error)| error)?;
+            self.room(key, &part, part.parked).await?;
+            let error = match self.commit_parts(&[(key, part)]).await {
+                Ok(()) => {
+                    *handled += 1;
+                    continue;
+                }
+                Err(error) if is_refusal(&error) => error,
+                Err(error) => return Err(error.into()),
+            };
+            let (rest, taking) = (&arrivals[place..], self.refused(key, error).await?);
+            let part = self
+                .settle(key, record.as_ref(), rest, taking)
+                .map_err(|(_, error)| error)?;
+            self.room(key, &part, part.parked).await?;
+            self.commit_parts(&[(key, part)]).await?;
+            *handled += rest.len();
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// How inputs are taken whose effects the store refuses: parked. What is parked already, because it came twice, is not
+    /// parked again, or that would be refused as well.
+    pub(super) async fn refused(&self, key: &str, error: CommitError) -> Result<Taking, SagaError> {
+        let parked = self.all_parked(key).await?;
+        let ids = parked.iter().map(|queued| queued.message().id());
+        let why = TransitionError::Refused {
+            key: key.to_owned(),
+            source: error.into(),
+        };
+        Ok(Taking::refused(why, ids.collect()))
     }
 
     async fn commit_parts(&self, parts: &[(&str, Part)]) -> Result<(), CommitError> {

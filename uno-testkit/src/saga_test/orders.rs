@@ -1,7 +1,7 @@
 //! [`Explorer`]: every order in which what is pending can come.
 
 use uno_cqrs::{CommandOutcome, Verdict};
-use uno_saga::{DryRun, Saga};
+use uno_saga::{DryRun, DryStep, Saga};
 
 /// How many inputs one order may have, and how many orders there may be: beyond, a saga goes round in circles.
 const DEEPEST: usize = 64;
@@ -38,8 +38,7 @@ impl<A: Fn(&str) -> Vec<Verdict>, C> Explorer<A, C> {
                 }
                 // Delivered twice: as a worker does that dies before it hears that its commit was carried out.
                 let twice = next.outcome(&key, &outcome);
-                let idle =
-                    twice.is_ok_and(|step| step.outputs().is_none() && step.sent().is_empty());
+                let idle = twice.is_ok_and(|step| has_no_effect(&step));
                 assert!(
                     idle,
                     "the last of {path:?} has an effect when it comes twice"
@@ -53,6 +52,13 @@ impl<A: Fn(&str) -> Vec<Verdict>, C> Explorer<A, C> {
                 if let Some(Err(error)) = next.fire_next() {
                     panic!("after {path:?}: {error}");
                 }
+                // Delivered twice: as two processes do that have both read it as due.
+                let twice = next.fire_again();
+                let idle = twice.is_some_and(|twice| twice.is_ok_and(|step| has_no_effect(&step)));
+                assert!(
+                    idle,
+                    "the last of {path:?} has an effect when it comes twice"
+                );
                 open.push((next, path));
             }
             if open.len() == before {
@@ -78,6 +84,10 @@ impl<A: Fn(&str) -> Vec<Verdict>, C> Explorer<A, C> {
         }
         pending
     }
+}
+
+fn has_no_effect<C, T>(step: &DryStep<C, T>) -> bool {
+    step.outputs().is_none() && step.sent().is_empty() && step.messages().is_empty()
 }
 
 fn with(path: &[String], next: String) -> Vec<String> {

@@ -244,3 +244,24 @@ fn every_order_of_a_race_is_gone_through() {
     assert_eq!(ends, 1 + 2 + 4);
     assert_eq!(seen.borrow().len(), ends);
 }
+
+#[test]
+fn a_timeout_that_is_delivered_twice_has_effect_once() {
+    let event = EnvelopeBuilder::new(OrderPlaced { order: 7 }).build();
+    let mut run = DryRun::<Patient>::new();
+    run.event(&event).unwrap();
+    assert!(run.fire_again().is_none());
+    let first = run.fire_next().unwrap().unwrap();
+    assert_eq!(
+        (first.messages().len(), first.outputs().is_some()),
+        (1, true)
+    );
+    let before = run.instance("7");
+    let second = run.fire_again().unwrap().unwrap();
+    assert_eq!(second.timeout(), first.timeout());
+    assert_eq!(
+        (second.messages(), second.sent(), second.outputs()),
+        (&[][..], &[][..], None)
+    );
+    assert_eq!(run.instance("7"), before);
+}
