@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use uno_torture::saga::Doom;
 
 /// Tries to break the stores, and looks from outside whether it did.
 #[derive(Debug, Parser)]
@@ -20,6 +21,11 @@ pub(crate) enum Campaign {
     Cancel(Cancel),
     /// Many append to the same place at once.
     Duel(Duel),
+    /// Kills the processes of an application with sagas; a run with a seed that was used before goes on from there.
+    Saga(Saga),
+    /// Runs the application of the campaign against sagas, until standard input ends. Used by that campaign.
+    #[command(hide = true)]
+    Shopkeeper(Shopkeeper),
     /// Judges one phase of the campaign against the log. Used by that campaign.
     #[command(hide = true)]
     Judge(Judge),
@@ -70,6 +76,27 @@ pub(crate) struct Duel {
     pub(crate) common: Common,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Saga {
+    /// How many sagas are to end and be judged, on each store, over all runs with this seed.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) sagas: u64,
+    /// How many processes are to die under them at least.
+    #[arg(long, default_value_t = 500)]
+    pub(crate) crashes: u64,
+    /// On which store; on each unless given.
+    #[arg(long)]
+    pub(crate) store: Option<Store>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Forgets the figures of earlier runs with this seed.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Runs one phase only, to look at it again.
+    #[arg(long)]
+    pub(crate) phase: Option<u64>,
+}
+
 /// A store that campaigns are fought over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Store {
@@ -111,4 +138,29 @@ pub(crate) struct Judge {
     /// Nobody wrote to the table past the store, so times of recording must rise.
     #[arg(long)]
     pub(crate) times_rise: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shopkeeper {
+    /// Where the provider's books are, and the store if it is a file.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// The schema of the store, in the database that `DATABASE_URL` names.
+    #[arg(long)]
+    pub(crate) schema: Option<String>,
+    /// Of the fates.
+    #[arg(long)]
+    pub(crate) seed: u64,
+    /// How many orders there are.
+    #[arg(long)]
+    pub(crate) orders: u64,
+    /// Which of the processes it is.
+    #[arg(long)]
+    pub(crate) share: u64,
+    /// How many processes there are.
+    #[arg(long)]
+    pub(crate) of: u64,
+    /// How it is to end.
+    #[arg(long)]
+    pub(crate) doom: Option<Doom>,
 }

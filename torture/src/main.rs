@@ -9,6 +9,7 @@
 mod args;
 mod judging;
 mod logging;
+mod selling;
 mod single;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ fn run(args: Args) -> Result<bool> {
             Campaign::Log(log) => logging::run(log).await,
             Campaign::Cancel(cancel) => single::cancel(cancel).await,
             Campaign::Duel(duel) => single::duel(duel).await,
+            Campaign::Saga(saga) => selling::run(saga).await,
+            Campaign::Shopkeeper(shopkeeper) => selling::keep_shop(shopkeeper).await,
             Campaign::Judge(judge) => judging::run(judge).await,
         }
     })

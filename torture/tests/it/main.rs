@@ -18,6 +18,7 @@ use uno_torture::{
     cancel::{self, Driver},
     controls, duel,
     figures::Figures,
+    saga,
     server::SecondServer,
     session::Database,
 };
@@ -143,6 +144,42 @@ async fn duel<A: Arena>(name: &str) {
         .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
     println!("{report}");
     assert!(report.is_good(), "seed {seed}\n{report}");
+}
+
+/// Processes die, and every saga ends as it must, with every payment made once; a provider that forgets keys is paid twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn sagas_survive_their_processes_on_postgres() {
+    sagas("saga", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sagas_survive_their_processes_on_sqlite() {
+    sagas("saga-sqlite", false).await;
+}
+
+async fn sagas(name: &str, postgres: bool) {
+    let (grounds, seed) = begin(name);
+    let mut figures = saga::Figures::new(seed, name);
+    // Two processes on the same sagas, and then the control.
+    for number in [1, 3] {
+        let mut plan = saga::Plan::draw(seed, number);
+        (plan.orders, plan.crashes) = if plan.forgets { (60, 5) } else { (150, 10) };
+        println!("phase {number}: {plan}");
+        let start = Instant::now();
+        let outcome = saga::run_phase(&grounds, &plan, postgres)
+            .await
+            .unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{seconds:.1} s");
+        figures.add(plan.forgets, seconds, &outcome.verdict, &outcome.crashes);
+    }
+    println!("{figures}");
+    assert!(figures.are_good(), "seed {seed}\n{figures}");
+    for what in ["completed", "compensated", "timeouts that fired"] {
+        let count = figures.honoured.facts.get(what);
+        assert!(count > 0, "seed {seed}: no {what}\n{figures}");
+    }
+    assert!(figures.crashes() > 0, "seed {seed}: nobody died\n{figures}");
 }
 
 /// A folder of its own, and a seed: that of `UNO_TORTURE_SEED`, to see a failure again, else one that was not tried yet.

@@ -44,7 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("uno-tests", &[ALL]),
     (
         "uno-torture",
-        &["uno-core", "uno-store-postgres", "uno-store-sqlite"],
+        &["uno", "uno-core", "uno-store-postgres", "uno-store-sqlite"],
     ),
     ("xtask", &[]),
 ];
