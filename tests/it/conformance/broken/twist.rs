@@ -1,4 +1,6 @@
 //! What is asked for is not what is done: a commit is changed before it is carried out.
+//!
+//! Long because it has a fault for each part of a commit.
 
 use std::collections::{HashMap, HashSet};
 
