@@ -1,5 +1,7 @@
 //! Sagas of steps on a store: over subscription, bus, worker and timers, wherever a process dies, and changed under way.
 
+mod drawn;
+
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};

@@ -194,3 +194,27 @@ fn what_an_input_would_begin_is_not_begun_when_it_ends_in_undoing() {
     run.ok("first", "=> compensated");
     assert_eq!(run.sent.len(), 1);
 }
+
+process!(
+    Deaf,
+    Steps::new()
+        .wait_for("name", |it: &mut Deaf, event| {
+            if let Happened::Answered(answered) = event.event() {
+                it.note = answered.question.clone();
+            }
+            None
+        })
+        .on_timeout(minutes(1), Steps::new())
+        .step("greet", |it| Do {
+            what: it.note.clone()
+        })
+);
+
+#[test]
+fn a_wait_that_was_left_does_not_listen_any_more() {
+    let mut run = Run::<Deaf>::start("");
+    run.hears("ada", true, "");
+    run.pass(minutes(1), "ada");
+    run.hears("bea", true, "");
+    assert_eq!(run.state().data().unwrap().note, "ada");
+}
