@@ -278,9 +278,7 @@ async fn two_processes_fire_each_timer_once<M: Movable>() {
     let opened = M::open().await;
     let stores = [opened.process().await, opened.process().await];
     let trips = many(&stores[0], 60).await;
-    let sagas = stores
-        .each_ref()
-        .map(|store| super::trip::trips::<MENDED, _>(store));
+    let sagas = stores.each_ref().map(super::trip::trips::<MENDED, _>);
     let running = sagas
         .clone()
         .map(|saga| Running::start(|stop| async move { saga.run_timers(POLL, stop).await }));
