@@ -2,14 +2,17 @@
 //!
 //! * [`mod@conformance`]: one suite of named cases for every store.
 //! * [`Given`]: given/when/then for aggregates; [`GivenSaga`] for sagas; [`envelope`] for whatever takes envelopes.
+//! * [`deliver_twice`]: a command's handler run again under the same id.
 //! * [`faults`]: a store that fails when it is told to, for tests of what is built on stores.
 
 pub mod conformance;
 pub mod faults;
 mod given;
 mod saga_test;
+mod twice;
 
 pub use crate::{
     given::{Decided, EnvelopeBuilder, Given, envelope},
     saga_test::GivenSaga,
+    twice::deliver_twice,
 };
