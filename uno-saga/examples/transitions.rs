@@ -15,9 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use uno_core::{
-    Backend, Command, Commit, Decoder, Envelope, Event, EventId, EventSet, EventStore as _,
-    EventStoreExt as _, ExpectedVersion, NewEvent, Payload, ProcessStatus, ProcessStore as _,
-    ProcessWrite, StreamAppend, StreamId, SubscriptionName, Transactional as _,
+    Backend, Clock as _, Command, Commit, Decoder, Envelope, Event, EventId, EventSet,
+    EventStore as _, EventStoreExt as _, ExpectedVersion, NewEvent, Payload, ProcessStatus,
+    ProcessStore as _, ProcessWrite, StreamAppend, StreamId, SubscriptionName, SystemClock,
+    Transactional as _,
 };
 use uno_cqrs::{CommandBus, CommandHandler};
 use uno_domain::Aggregate;
@@ -307,7 +308,7 @@ async fn walk(store: Arc<PgStore>, instances: usize) -> Result<f64, AnyError> {
 /// How many seconds late each timeout fired, by the store's clock.
 async fn lateness(store: Arc<PgStore>) -> Result<Vec<f64>, AnyError> {
     // Late enough that all are set before the first is due.
-    let first = Utc::now() + chrono::Duration::seconds(20);
+    let first = SystemClock::new().now() + chrono::Duration::seconds(20);
     let count = A_SECOND * SECONDS;
     let events = (0..count).map(|number| {
         let until = first + chrono::Duration::microseconds(number * 1_000_000 / A_SECOND);
