@@ -191,6 +191,14 @@ impl<'e> Case<'e> {
         verdict
             .facts
             .add("commands that were sent", commands.len() as u64);
+        let again = self
+            .history
+            .iter()
+            .filter(|step| matches!(step, Step::Outcome { attempts, .. } if *attempts > 1));
+        verdict.facts.add(
+            "commands that one process tried more than once",
+            again.count() as u64,
+        );
     }
 
     fn judge_money(&self, verdict: &mut Verdict, status: &str) {

@@ -167,8 +167,8 @@ impl Phase<'_> {
                 .args(["--schema", schema.as_str()])
                 .env("DATABASE_URL", self.grounds.database.url());
         }
-        // The control is about what happens between the provider and the store.
-        let between = self.plan.forgets && self.rng.bool();
+        // The control is about what happens between the provider and the store: there at first, and often.
+        let between = self.plan.forgets && (self.crashes.sum() == 0 || self.rng.bool());
         let doom = doomed.then(|| {
             if between {
                 Doom::between(&mut self.rng)

@@ -294,3 +294,12 @@ fn what_is_of_no_order_is_seen() {
     };
     check(Fate::Fine, elsewhere, &["stray"]);
 }
+
+/// A case compares exactly what is broken, so a law that is named by one is broken by one.
+#[test]
+fn every_law_is_broken_by_a_case() {
+    for (law, _) in LAWS {
+        let named = format!("\"{law}\"");
+        assert!(include_str!("tests.rs").contains(&named), "{law}");
+    }
+}
