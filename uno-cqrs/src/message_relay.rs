@@ -104,38 +104,32 @@ impl<B: Backend, T: Transport> MessageRelay<B, T> {
     /// failures.
     #[must_use]
     pub fn new(backend: Arc<B>, queue: impl Into<String>, transport: T) -> Self {
+        Self::with_options(backend, queue, transport, RelayOptions::new())
+    }
+
+    /// A relay for `queue` that works as these options say.
+    #[must_use]
+    pub fn with_options(
+        backend: Arc<B>,
+        queue: impl Into<String>,
+        transport: T,
+        options: RelayOptions,
+    ) -> Self {
+        let (base, cap) = options.pauses;
         let inner = Inner {
             backend,
             queue: queue.into().into(),
             transport,
-            concurrency: 128,
-            time_limit: Duration::from_secs(30),
-            poll: Duration::from_millis(500),
+            concurrency: options.concurrency.max(1),
+            time_limit: options.time_limit,
+            poll: options.poll,
             retry: RetryPolicy::none()
                 .with_attempts(u32::MAX)
-                .with_pauses(Duration::from_millis(100), Duration::from_secs(60)),
+                .with_pauses(base, cap),
             report: Report::default(),
         };
         Self {
             inner: Arc::new(inner),
-        }
-    }
-
-    /// The same, with these options. For a relay that does not run yet.
-    #[must_use]
-    pub fn with(self, options: RelayOptions) -> Self {
-        match Arc::try_unwrap(self.inner) {
-            Ok(mut inner) => {
-                inner.concurrency = options.concurrency.max(1);
-                inner.time_limit = options.time_limit;
-                inner.poll = options.poll;
-                let (base, cap) = options.pauses;
-                inner.retry = inner.retry.with_pauses(base, cap);
-                Self {
-                    inner: Arc::new(inner),
-                }
-            }
-            Err(inner) => Self { inner },
         }
     }
 

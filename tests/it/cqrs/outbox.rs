@@ -82,7 +82,7 @@ fn relay<B: Backend>(store: &Arc<B>, broker: &Broker) -> MessageRelay<B, Broker>
         .concurrency(4)
         .poll_interval(Duration::from_millis(5))
         .pauses(Duration::from_micros(10), Duration::from_millis(1));
-    MessageRelay::new(Arc::clone(store), "outbox", broker.clone()).with(quick)
+    MessageRelay::with_options(Arc::clone(store), "outbox", broker.clone(), quick)
 }
 
 fn run<B: Backend>(relay: &MessageRelay<B, Broker>) -> Running {
