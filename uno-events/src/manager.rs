@@ -242,7 +242,7 @@ impl SubscriptionManager {
             None => Checkpoint::start(epoch),
         };
         let expected = checkpoints
-            .load_checkpoint(name)
+            .load_checkpoint(name, uno_core::Lane::FIRST)
             .await?
             .map(|checkpoint| checkpoint.position());
         let write = CheckpointWrite::new(name.clone(), expected, checkpoint);

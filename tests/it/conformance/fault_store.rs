@@ -180,7 +180,10 @@ async fn a_conflict_says_what_is() -> Result<(), BoxError> {
         "{ended:?}"
     );
     assert_eq!(
-        (stored(&store).await?, store.load_checkpoint(&name).await?),
+        (
+            stored(&store).await?,
+            store.load_checkpoint(&name, uno_core::Lane::FIRST).await?
+        ),
         (1, None)
     );
     Ok(())

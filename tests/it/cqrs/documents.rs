@@ -145,7 +145,13 @@ pub(super) async fn a_document_that_can_not_be_read_stops_at_its_event<H: Backen
     // Nothing of the batch is kept.
     let documents = Documents::<Balances>::new(Arc::clone(store) as _);
     assert_eq!(documents.get("ada").await.unwrap(), None);
-    assert_eq!(store.load_checkpoint(&name()).await.unwrap(), None);
+    assert_eq!(
+        store
+            .load_checkpoint(&name(), uno_core::Lane::FIRST)
+            .await
+            .unwrap(),
+        None
+    );
 
     // In a subscription, what comes before it is handled, and it goes on once the document can be read.
     let manager = project(store).await;

@@ -81,7 +81,10 @@ pub(super) async fn rows_and_checkpoint_commit_together<H: BackendHarness>(
         );
     }
     let last = log(&**store).await[2].position();
-    let checkpoint = store.load_checkpoint(&name()).await.unwrap();
+    let checkpoint = store
+        .load_checkpoint(&name(), uno_core::Lane::FIRST)
+        .await
+        .unwrap();
     assert_eq!(
         checkpoint.map(|checkpoint| checkpoint.position()),
         Some(last)
@@ -125,7 +128,13 @@ pub(super) async fn a_failing_event_is_named_and_commits_nothing<H: BackendHarne
         assert!(names_it, "{error:?}");
         let first = format!("{account}/1");
         assert_eq!(harness.row(store, guard, &first).await.unwrap(), None);
-        assert_eq!(store.load_checkpoint(&name()).await.unwrap(), None);
+        assert_eq!(
+            store
+                .load_checkpoint(&name(), uno_core::Lane::FIRST)
+                .await
+                .unwrap(),
+            None
+        );
     }
 }
 

@@ -518,7 +518,7 @@ pub(super) async fn a_batch_that_was_handled_is_not_handled_again<H: BackendHarn
     assert!(matches!(again, Err(ConsumeError::Stale(_))), "{again:?}");
     done(&**store, "a", "look").await;
     let after = store
-        .load_checkpoint(&name())
+        .load_checkpoint(&name(), uno_core::Lane::FIRST)
         .await
         .unwrap()
         .unwrap()

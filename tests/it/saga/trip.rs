@@ -164,7 +164,10 @@ pub(super) async fn feed<S: Saga, B: Backend>(
     saga: &SagaRunner<S, B>,
     store: &B,
 ) -> Result<(), ConsumeError> {
-    let saved = store.load_checkpoint(&subscription()).await.unwrap();
+    let saved = store
+        .load_checkpoint(&subscription(), uno_core::Lane::FIRST)
+        .await
+        .unwrap();
     let from = saved.map(|checkpoint| checkpoint.position());
     let after = from.unwrap_or(Position::START);
     let events: Vec<_> = log(store)

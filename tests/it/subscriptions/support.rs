@@ -239,7 +239,7 @@ impl TestStore {
     pub(crate) async fn checkpoint(&self, subscription: &str) -> Option<u64> {
         let saved = self
             .inner
-            .load_checkpoint(&name(subscription))
+            .load_checkpoint(&name(subscription), uno_core::Lane::FIRST)
             .await
             .unwrap();
         saved.map(|checkpoint| checkpoint.position().get())
@@ -327,7 +327,9 @@ impl CheckpointStore for TestStore {
         &self,
         subscription: &SubscriptionName,
     ) -> Result<Option<Checkpoint>, StoreError> {
-        self.inner.load_checkpoint(subscription).await
+        self.inner
+            .load_checkpoint(subscription, uno_core::Lane::FIRST)
+            .await
     }
 
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {

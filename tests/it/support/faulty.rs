@@ -309,7 +309,9 @@ impl<B: Backend> CheckpointStore for Faulty<B> {
         subscription: &SubscriptionName,
     ) -> Result<Option<Checkpoint>, StoreError> {
         self.read().await?;
-        self.inner.load_checkpoint(subscription).await
+        self.inner
+            .load_checkpoint(subscription, uno_core::Lane::FIRST)
+            .await
     }
 
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {

@@ -114,7 +114,10 @@ impl<A: Arena> Mistreated<A> {
                 .transpose()?
                 .is_some(),
             Call::LoadCheckpoint => how
-                .drop(store.load_checkpoint(&SubscriptionName::new("torture")?))
+                .drop(
+                    store
+                        .load_checkpoint(&SubscriptionName::new("torture")?, uno_core::Lane::FIRST),
+                )
                 .await
                 .transpose()?
                 .is_some(),

@@ -141,7 +141,7 @@ impl SubscriptionManager {
             saved = self
                 .shared
                 .checkpoints
-                .load_checkpoint(&entry.spec.name)
+                .load_checkpoint(&entry.spec.name, uno_core::Lane::FIRST)
                 .await
                 .ok()
                 .flatten();

@@ -49,7 +49,10 @@ impl<B: CheckpointStore> CheckpointStore for FaultStore<B> {
         subscription: &SubscriptionName,
     ) -> Result<Option<Checkpoint>, StoreError> {
         let plan = self.before_read(Call::LoadCheckpoint).await?;
-        let result = self.inner.load_checkpoint(subscription).await;
+        let result = self
+            .inner
+            .load_checkpoint(subscription, uno_core::Lane::FIRST)
+            .await;
         self.after(plan, result).await
     }
 

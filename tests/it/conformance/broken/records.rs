@@ -132,7 +132,10 @@ impl Broken {
         let folded = self.folded(name.as_str());
         let name = SubscriptionName::new(folded).unwrap_or_else(|_| name.clone());
         let epoch = self.inner.head().await?.epoch();
-        let found = self.inner.load_checkpoint(&name).await?;
+        let found = self
+            .inner
+            .load_checkpoint(&name, uno_core::Lane::FIRST)
+            .await?;
         Ok(match (self.fault, found) {
             _ if self.gone() => None,
             (Fault::MissingCheckpointsAreAtTheStart, None) => Some(Checkpoint::start(epoch)),

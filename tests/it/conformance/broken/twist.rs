@@ -274,7 +274,7 @@ impl Broken {
             let name = write.subscription().clone();
             let stored = self
                 .inner
-                .load_checkpoint(&name)
+                .load_checkpoint(&name, uno_core::Lane::FIRST)
                 .await
                 .unwrap_or_default()
                 .map(|stored| stored.position());

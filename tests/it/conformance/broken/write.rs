@@ -267,7 +267,10 @@ impl Broken {
             }
         }
         for write in &commit.checkpoints {
-            let stored = self.inner.load_checkpoint(write.subscription()).await?;
+            let stored = self
+                .inner
+                .load_checkpoint(write.subscription(), uno_core::Lane::FIRST)
+                .await?;
             if stored.map(|stored| stored.position()) != write.expected() {
                 return Err(CommitError::Stale(Stale::Checkpoint(
                     write.subscription().clone(),

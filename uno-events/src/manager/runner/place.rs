@@ -84,7 +84,9 @@ impl Runner {
     async fn try_open(&mut self) -> Result<Result<Place, StopReason>, StoreError> {
         let (store, checkpoints) = (&*self.shared.store, &*self.shared.checkpoints);
         let name = &self.entry.spec.name;
-        let mut saved = checkpoints.load_checkpoint(name).await?;
+        let mut saved = checkpoints
+            .load_checkpoint(name, uno_core::Lane::FIRST)
+            .await?;
         if saved.is_none() && self.entry.spec.from_head {
             saved = establish(store, checkpoints, name).await?;
         }
@@ -118,7 +120,10 @@ pub(in crate::manager) async fn establish(
     checkpoints: &dyn CheckpointStore,
     name: &SubscriptionName,
 ) -> Result<Option<Checkpoint>, StoreError> {
-    if let Some(checkpoint) = checkpoints.load_checkpoint(name).await? {
+    if let Some(checkpoint) = checkpoints
+        .load_checkpoint(name, uno_core::Lane::FIRST)
+        .await?
+    {
         return Ok(Some(checkpoint));
     }
     let head = store.head().await?;
@@ -131,7 +136,11 @@ pub(in crate::manager) async fn establish(
         .await
     {
         Ok(()) => Ok(Some(first)),
-        Err(CommitError::Stale(_)) => checkpoints.load_checkpoint(name).await,
+        Err(CommitError::Stale(_)) => {
+            checkpoints
+                .load_checkpoint(name, uno_core::Lane::FIRST)
+                .await
+        }
         Err(CommitError::Append(AppendError::Store(error))) => Err(error),
         Err(other) => Err(StoreError::Backend(other.into())),
     }

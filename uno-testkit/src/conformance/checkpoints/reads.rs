@@ -15,13 +15,23 @@ use crate::conformance::{
 pub async fn a_subscription_that_never_saved_has_no_checkpoint<H: BackendHarness>(
     t: &Trial<H>,
 ) -> Outcome {
-    assert_eq!(t.store().load_checkpoint(&subscription("a")).await?, None);
+    assert_eq!(
+        t.store()
+            .load_checkpoint(&subscription("a"), uno_core::Lane::FIRST)
+            .await?,
+        None
+    );
     assert_eq!(t.store().list_checkpoints().await?, []);
     let start = Checkpoint::start(StoreEpoch::new());
     t.store()
         .save_checkpoint(CheckpointWrite::new(subscription("b"), None, start))
         .await?;
-    assert_eq!(t.store().load_checkpoint(&subscription("a")).await?, None);
+    assert_eq!(
+        t.store()
+            .load_checkpoint(&subscription("a"), uno_core::Lane::FIRST)
+            .await?,
+        None
+    );
     Ok(())
 }
 
@@ -44,7 +54,12 @@ pub async fn a_checkpoint_comes_back_equal<H: BackendHarness>(t: &Trial<H>) -> O
         t.store()
             .save_checkpoint(CheckpointWrite::new(name.clone(), None, checkpoint))
             .await?;
-        assert_eq!(t.store().load_checkpoint(&name).await?, Some(checkpoint));
+        assert_eq!(
+            t.store()
+                .load_checkpoint(&name, uno_core::Lane::FIRST)
+                .await?,
+            Some(checkpoint)
+        );
     }
     Ok(())
 }
@@ -95,7 +110,9 @@ pub async fn subscriptions_with_like_names_are_apart<H: BackendHarness>(t: &Tria
     }
     for (number, name) in (1..).zip(&names) {
         assert_eq!(
-            t.store().load_checkpoint(&subscription(name)).await?,
+            t.store()
+                .load_checkpoint(&subscription(name), uno_core::Lane::FIRST)
+                .await?,
             Some(at(number)?),
             "{name:?}"
         );

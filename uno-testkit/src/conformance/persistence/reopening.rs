@@ -94,7 +94,9 @@ pub async fn checkpoints_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -
         .await?;
     let again = t.reopen().await?;
     assert_eq!(
-        again.load_checkpoint(&subscription("a")).await?,
+        again
+            .load_checkpoint(&subscription("a"), uno_core::Lane::FIRST)
+            .await?,
         Some(checkpoint)
     );
     assert!(

@@ -194,7 +194,10 @@ impl AllParts {
             ("document", t.document("parts", &self.name).await?.is_some()),
             (
                 "checkpoint",
-                store.load_checkpoint(&self.subscription).await?.is_some(),
+                store
+                    .load_checkpoint(&self.subscription, uno_core::Lane::FIRST)
+                    .await?
+                    .is_some(),
             ),
             (
                 "process",
