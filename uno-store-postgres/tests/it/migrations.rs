@@ -22,7 +22,7 @@ async fn many_processes_may_migrate_at_once() {
         fixture
             .number(&mut connection, "SELECT count(*) FROM @.migrations")
             .await,
-        4
+        5
     );
     assert_eq!(
         fixture
