@@ -57,6 +57,7 @@ mod consumer;
 mod feed;
 mod guard;
 mod handler;
+mod layer;
 mod manager;
 mod subscription;
 pub mod telemetry;
@@ -71,6 +72,10 @@ pub use crate::{
     handler::{
         EventHandler, IntoEventHandler, IntoRecordedHandler, RecordedHandler, Replay,
         SharedHandler, SharedRecordedHandler, handler_fn,
+    },
+    layer::{
+        CallDurations, CallError, CircuitBreaker, CircuitState, HandlerCall, HandlerCounts,
+        HandlerLayer, HandlerMetrics, Layers, Logging, Retry, Timeout, Tracing,
     },
     manager::{
         StopReason, SubscriptionCounts, SubscriptionError, SubscriptionManager,
