@@ -64,8 +64,9 @@ pub mod telemetry;
 
 pub use crate::{
     bus::{
-        EventBus, EventBusBuilder, HandlerHandle, HandlerOptions, HandlerOutcome, HandlerResult,
-        Priority, Published, Topic,
+        BoundedQueue, EventBus, EventBusBuilder, Gap, GroupStatus, HandlerHandle, HandlerOptions,
+        HandlerOutcome, HandlerResult, HandlerStatus, InvalidPattern, NamePattern, Outcomes,
+        Priority, Published, QueueStatus, Refusal, ShutdownReport, Topic,
     },
     consumer::{Batch, ConsumeError, Consumer},
     feed::LogFeed,
