@@ -1,6 +1,10 @@
 //! [`Routes`]: who is subscribed to what.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
@@ -133,32 +137,83 @@ impl List {
 
 /// Lists by stored name and category, found out when an event of that kind first comes.
 ///
-/// A reader takes no lock. To learn one more copies those that are known, which ends soon: a program has as many kinds of
-/// events as it has. No more than [`MOST_LEARNED`] are kept, in case the names come from elsewhere.
+/// A reader mostly takes no lock. What is new waits under one until it has been asked for as often as there are others that
+/// are known, and then moves over to them, which copies them all: so a look-up costs the same, however many kinds there
+/// are. No more than [`MOST_LEARNED`] are kept, in case the names come from elsewhere.
 #[derive(Default)]
-struct Learned(ArcSwap<HashMap<Arc<str>, ByCategory, RandomState>>);
+struct Learned {
+    known: ArcSwap<Lists>,
+    /// Held while a list is looked up or found out, which runs no code of the user's.
+    fresh: Mutex<Fresh>,
+}
 
-type ByCategory = HashMap<Category, Arc<List>, RandomState>;
+#[derive(Clone, Default)]
+struct Lists {
+    by_kind: HashMap<Arc<str>, HashMap<Category, Arc<List>, RandomState>, RandomState>,
+    len: usize,
+}
+
+#[derive(Default)]
+struct Fresh {
+    lists: Lists,
+    /// How often they were asked for.
+    uses: usize,
+}
 
 /// How many kinds are remembered; those beyond are found out at each publish.
 const MOST_LEARNED: usize = 4096;
 
 impl Learned {
     fn list_of(&self, event: &RecordedEvent, find_out: impl FnOnce() -> List) -> Arc<List> {
-        let (name, category) = (event.name().as_str(), event.stream().category());
-        let known = self.0.load();
-        if let Some(list) = known.get(name).and_then(|lists| lists.get(category)) {
+        let known = self.known.load();
+        if let Some(list) = known.get(event) {
             return Arc::clone(list);
         }
-        let list = Arc::new(find_out());
-        if known.values().map(HashMap::len).sum::<usize>() < MOST_LEARNED {
-            self.0.rcu(|known| {
-                let mut more = HashMap::clone(known);
-                let lists = more.entry(name.into()).or_default();
-                lists.insert(category.clone(), Arc::clone(&list));
-                more
-            });
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.uses += 1;
+        let list = match fresh.lists.get(event) {
+            Some(list) => Arc::clone(list),
+            None => {
+                let list = Arc::new(find_out());
+                if known.len + fresh.lists.len < MOST_LEARNED {
+                    fresh.lists.insert(event, Arc::clone(&list));
+                }
+                list
+            }
+        };
+        if fresh.lists.len > 0 && fresh.uses > self.known.load().len {
+            // Read once more: somebody else may have moved some over since.
+            let mut all = Lists::clone(&self.known.load());
+            all.append(mem::take(&mut fresh.lists));
+            self.known.store(Arc::new(all));
+            fresh.uses = 0;
         }
         list
+    }
+}
+
+impl Lists {
+    fn get(&self, event: &RecordedEvent) -> Option<&Arc<List>> {
+        self.by_kind
+            .get(event.name().as_str())?
+            .get(event.stream().category())
+    }
+
+    fn insert(&mut self, event: &RecordedEvent, list: Arc<List>) {
+        let lists = self
+            .by_kind
+            .entry(event.name().as_str().into())
+            .or_default();
+        let category = event.stream().category().clone();
+        self.len += usize::from(lists.insert(category, list).is_none());
+    }
+
+    fn append(&mut self, other: Self) {
+        for (name, lists) in other.by_kind {
+            let mine = self.by_kind.entry(name).or_default();
+            for (category, list) in lists {
+                self.len += usize::from(mine.insert(category, list).is_none());
+            }
+        }
     }
 }
