@@ -16,3 +16,4 @@ mod shared_names;
 mod support;
 mod telemetry;
 mod waiting;
+mod watch;

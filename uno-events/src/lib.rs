@@ -41,6 +41,7 @@
 //!   is a hint, and the log is the truth.
 //! * A **handler** ([`EventHandler`]) is a type with an `async fn`, or a closure. Handlers share immutable envelopes. In a
 //!   subscription each declares whether it may be replayed ([`Replay`]).
+//! * A **live feed** ([`Watch`]) is a stream of the log from a place on, and of what is appended then. It saves nothing.
 //! * Those who follow the end of the log share one reader and one bounded ring of events ([`LogFeed`]).
 //!
 //! # What it does not do
@@ -60,6 +61,7 @@ mod handler;
 mod manager;
 mod subscription;
 pub mod telemetry;
+mod watch;
 
 pub use crate::{
     bus::{
@@ -77,4 +79,5 @@ pub use crate::{
         SubscriptionManagerBuilder, SubscriptionState, SubscriptionStatus, WaitError,
     },
     subscription::{Group, RetryPolicy, Subscription},
+    watch::{TypedWatch, Watch, WatchError, WatchFrom, WatchOptions, Watched},
 };

@@ -7,6 +7,7 @@ mod report;
 mod runner;
 mod status;
 mod wait;
+mod watching;
 
 use std::{
     collections::BTreeMap,

@@ -7,6 +7,7 @@
 //! | [`CONSUME`] | debug | `subscription`, `events`, `first`, `last` |
 //! | [`RETRY`] | warn | `subscription`, `attempt`, `position` |
 //! | [`STOPPED`] | error when it failed, else info | `subscription`, `position`, `why` |
+//! | [`WATCH_RETRY`] | warn | `attempt`, `position` |
 //!
 //! Fields carry names, ids, positions and counts only: payloads and the texts of errors may hold secrets. The text of the
 //! last error is in the status of a subscription and in the report of a publish.
@@ -21,3 +22,5 @@ pub const CONSUME: &str = "uno.subscription.consume";
 pub const RETRY: &str = "uno.subscription.retry";
 /// Event: a subscription has stopped.
 pub const STOPPED: &str = "uno.subscription.stopped";
+/// Event: a live feed waits before it reads the log again.
+pub const WATCH_RETRY: &str = "uno.watch.retry";
