@@ -1,0 +1,165 @@
+//! The campaign against durable subscriptions: processes share two of them and die, freeze and lose their server, while events come that
+//! some handlers can't bear.
+//!
+//! Each phase is a store of its own. The one subscription writes what it handles into a table, in the transaction of its checkpoint; the
+//! other into a file, as a plain handler does. When all is quiet a judge compares both with the log. In the phases of the controls a rule
+//! is broken on purpose, and the judge must see it.
+
+mod appending;
+mod diary;
+mod doom;
+mod evidence;
+mod figures;
+mod judge;
+mod ledger;
+mod outside;
+mod phase;
+mod poison;
+mod worker;
+
+use std::{fmt, str::FromStr};
+
+use anyhow::{Error, bail};
+use fastrand::Rng;
+
+use crate::campaign::plan::mix;
+
+pub use self::{
+    doom::Doom,
+    figures::{Figures, Part},
+    judge::LAWS,
+    phase::{Outcome, run_phase},
+    worker::Worker,
+};
+
+/// What a phase is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Of everything in it.
+    pub seed: u64,
+    /// Its number in the campaign.
+    pub number: u64,
+    /// How many processes there are at once.
+    pub workers: u64,
+    /// How many keys there are: each is a stream, whose events are numbered.
+    pub keys: u64,
+    /// For how long events are appended, in milliseconds.
+    pub millis: u64,
+    /// What goes wrong.
+    pub disasters: Disasters,
+    /// Which rule is broken.
+    pub control: Option<Control>,
+}
+
+/// What goes wrong in a phase, beside processes that are killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disasters {
+    /// Nothing else.
+    Kills,
+    /// Processes are stopped in their tracks, for longer than they are trusted, and go on.
+    Freezes,
+    /// The server is killed, if it is ours.
+    Server,
+}
+
+/// A rule that is broken on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The checkpoint is moved wherever it is, so that who was overtaken can still write.
+    Unfenced,
+    /// What is handled is written in a transaction of its own, before the checkpoint.
+    OutsideTransaction,
+}
+
+impl Control {
+    const ALL: [Self; 2] = [Self::Unfenced, Self::OutsideTransaction];
+
+    /// As on the command line, and in the figures.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unfenced => "unfenced",
+            Self::OutsideTransaction => "outside-transaction",
+        }
+    }
+
+    /// The laws that it must break, and the only ones that it may.
+    #[must_use]
+    pub const fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::Unfenced => &["doubled", "out of order", "stale"],
+            Self::OutsideTransaction => &["doubled", "out of order"],
+        }
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Control {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match Self::ALL.into_iter().find(|one| one.name() == text) {
+            Some(one) => Ok(one),
+            None => bail!("there is no control {text}"),
+        }
+    }
+}
+
+impl Plan {
+    /// How many phases there are until the same kinds come again: the controls are the last of them.
+    pub const ROUND: u64 = 8;
+
+    /// Phase `number` of the campaign with this seed.
+    #[must_use]
+    pub fn draw(seed: u64, number: u64) -> Self {
+        let seed = mix(seed, number);
+        let mut rng = Rng::with_seed(mix(seed, 1));
+        let kind = number % Self::ROUND;
+        let control = match kind {
+            6 => Some(Control::Unfenced),
+            7 => Some(Control::OutsideTransaction),
+            _ => None,
+        };
+        Self {
+            seed,
+            number,
+            workers: [1, 2, 3, 2, 4, 3, 3, 2][kind as usize],
+            keys: rng.u64(20..=60),
+            millis: if control.is_some() { 5_000 } else { 15_000 },
+            disasters: match kind {
+                1 | 4 | 6 => Disasters::Freezes,
+                2 | 5 => Disasters::Server,
+                _ => Disasters::Kills,
+            },
+            control,
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workers, keys, .. } = self;
+        let also = match self.disasters {
+            Disasters::Kills => "",
+            Disasters::Freezes => " and freezes",
+            Disasters::Server => " and of the server",
+        };
+        write!(f, "{workers} processes, {keys} keys, kills{also}")?;
+        match self.control {
+            Some(control) => write!(f, ", control: {control}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The subscription whose effects are in the transaction of its checkpoint.
+pub(crate) const LEDGER: &str = "ledger";
+/// The subscription of a plain handler.
+pub(crate) const DIARY: &str = "diary";
+/// How often an event is tried.
+pub(crate) const ATTEMPTS: u32 = 4;
