@@ -1,17 +1,17 @@
 //! [`Runner`]: runs units of work and commits them.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, mem, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use uno_core::{
     AppendError, Backend, BoxError, Commit, CommitError, CorrelationId, Decoder, Metadata, Receipt,
-    Stale, StoreError,
+    Stale, StoreError, StreamId,
 };
 
 use crate::{
-    CommandError, RetryBudget, RetryPolicy, StagingError, UnitOfWork, command_error::store_error,
-    telemetry,
+    CommandError, RetryBudget, RetryPolicy, StagingError, UnitOfWork, Warm,
+    command_error::store_error, telemetry, unit_of_work::Slots,
 };
 
 tokio::task_local! {
@@ -90,8 +90,12 @@ impl<B: Backend> Runner<B> {
     /// # Cancellation
     /// Dropping the future commits everything, or nothing.
     pub async fn commit(&self, uow: UnitOfWork<B>) -> Result<Receipt, RunError> {
-        refuse_nesting()?;
-        let commit = uow.into_commit().map_err(RunError::Staging)?;
+        self.refuse_nesting()?;
+        let (commit, _) = uow.into_commit().map_err(RunError::Staging)?;
+        self.carry_out(commit).await
+    }
+
+    async fn carry_out(&self, commit: Commit<B::Tx>) -> Result<Receipt, RunError> {
         let (streams, events) = (commit.appends.len(), count_events(&commit));
         let span = tracing::debug_span!(telemetry::COMMIT, streams, events);
         self.backend
@@ -99,6 +103,18 @@ impl<B: Backend> Runner<B> {
             .instrument(span)
             .await
             .map_err(RunError::from)
+    }
+
+    /// Refuses what would be a unit of work within another: it would commit by itself, so that the outer one could not undo it.
+    /// [`run`](Self::run) and [`commit`](Self::commit) ask by themselves; for those who do something that takes time before it.
+    ///
+    /// # Errors
+    /// [`Nested`](RunError::Nested) within a closure of `run`, of this runner or another.
+    pub fn refuse_nesting(&self) -> Result<(), RunError> {
+        match RUNNING.try_with(|()| ()) {
+            Ok(()) => Err(RunError::Nested),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Runs `f` on a new unit of work and commits it. On a conflict, runs it again on fresh state: as often and as long as
@@ -144,7 +160,7 @@ impl<B: Backend> Runner<B> {
     ///
     /// # Cancellation
     /// Dropping the future commits nothing, or everything if the commit was under way.
-    pub async fn run<T, F>(&self, metadata: Metadata, mut f: F) -> Result<(T, Receipt), RunError>
+    pub async fn run<T, F>(&self, metadata: Metadata, f: F) -> Result<(T, Receipt), RunError>
     where
         F: for<'u> FnMut(
                 &'u mut UnitOfWork<B>,
@@ -153,23 +169,122 @@ impl<B: Backend> Runner<B> {
             + Send,
         T: Send,
     {
-        refuse_nesting()?;
+        self.run_with(metadata, None, f).await
+    }
+
+    /// As [`run`](Self::run), beginning with the aggregates as the unit of work before this one has left them, and leaving them for the
+    /// next: a caller that runs units of work on the same aggregates one after the other need not read what it has just written.
+    ///
+    /// What comes of it is what would have come of the aggregates as they are stored. If somebody else has written to one of them
+    /// meanwhile, or if `f` refuses or fails, which no commit proves right, `f` runs again on what is stored. That counts as
+    /// no attempt of the retry policy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use uno_core::{Event, EventSet, Metadata};
+    /// # use uno_domain::Aggregate;
+    /// # #[derive(Event, Serialize, Deserialize)] struct Counted {}
+    /// # #[derive(EventSet)] enum CounterEvent { Counted(Counted) }
+    /// # #[derive(Default)] struct Counter { value: u32 }
+    /// # impl Aggregate for Counter {
+    /// #     const CATEGORY: &'static str = "counter";
+    /// #     type Id = u32;
+    /// #     type Event = CounterEvent;
+    /// #     fn apply(&mut self, _: &CounterEvent) { self.value += 1; }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use uno_store_memory::MemoryStore;
+    /// use uno_uow::{Runner, Warm};
+    ///
+    /// let runner = Runner::new(Arc::new(MemoryStore::new()));
+    /// let mut warm = Warm::default();
+    /// for expected in 1..=3 {
+    ///     let (value, _) = runner.run_warm(Metadata::new(), &mut warm, |uow| Box::pin(async move {
+    ///         let mut counter = uow.load_or_new::<Counter>(&7).await?;     // read once
+    ///         counter.record(Counted {});
+    ///         Ok(counter.state().value)
+    ///     })).await?;
+    ///     assert_eq!(value, expected);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run). Then `warm` is empty.
+    ///
+    /// # Cancellation
+    /// As [`run`](Self::run); `warm` is empty, or as it was.
+    pub async fn run_warm<T, F>(
+        &self,
+        metadata: Metadata,
+        warm: &mut Warm,
+        f: F,
+    ) -> Result<(T, Receipt), RunError>
+    where
+        F: for<'u> FnMut(
+                &'u mut UnitOfWork<B>,
+            )
+                -> Pin<Box<dyn Future<Output = Result<T, CommandError>> + Send + 'u>>
+            + Send,
+        T: Send,
+    {
+        self.run_with(metadata, Some(warm), f).await
+    }
+
+    async fn run_with<T, F>(
+        &self,
+        metadata: Metadata,
+        mut warm: Option<&mut Warm>,
+        mut f: F,
+    ) -> Result<(T, Receipt), RunError>
+    where
+        F: for<'u> FnMut(
+                &'u mut UnitOfWork<B>,
+            )
+                -> Pin<Box<dyn Future<Output = Result<T, CommandError>> + Send + 'u>>
+            + Send,
+        T: Send,
+    {
+        self.refuse_nesting()?;
         let metadata = correlated(metadata);
         let begun = Instant::now();
         self.budget.deposit();
         let mut failed = 0;
         loop {
             let mut uow = self.begin(metadata.clone());
-            let value = RUNNING
-                .scope((), f(&mut uow))
-                .await
-                .map_err(RunError::Command)?;
-            let error = match self.commit(uow).await {
-                Ok(receipt) => return Ok((value, receipt)),
+            if let Some(warm) = warm.as_deref_mut() {
+                uow.warm = mem::take(warm);
+            }
+            let decided = RUNNING.scope((), f(&mut uow)).await;
+            // At most once: what was warm is used up by then.
+            let relies_on_warm = uow.relies_on_warm;
+            let value = match decided {
+                Ok(value) => value,
+                Err(_) if relies_on_warm => continue,
+                Err(error) => return Err(RunError::Command(error)),
+            };
+            let (commit, slots) = uow.into_commit().map_err(RunError::Staging)?;
+            let snapshots: Vec<StreamId> = commit
+                .snapshots
+                .iter()
+                .map(|snapshot| snapshot.stream().clone())
+                .collect();
+            let error = match self.carry_out(commit).await {
+                Ok(receipt) => {
+                    if let Some(warm) = warm {
+                        *warm = kept(&slots, &receipt, &snapshots);
+                    }
+                    return Ok((value, receipt));
+                }
                 Err(error) => error,
             };
             if !error.is_conflict() {
                 return Err(error);
+            }
+            if relies_on_warm {
+                continue;
             }
             failed += 1;
             match self.pause_after(failed, begun) {
@@ -202,12 +317,15 @@ impl<B: Backend> Runner<B> {
     }
 }
 
-/// A unit of work within another would commit by itself, so that the outer one could not undo it.
-fn refuse_nesting() -> Result<(), RunError> {
-    match RUNNING.try_with(|()| ()) {
-        Ok(()) => Err(RunError::Nested),
-        Err(_) => Ok(()),
+/// What a unit of work leaves for the next.
+fn kept<B: Backend>(slots: &Slots<B>, receipt: &Receipt, snapshots: &[StreamId]) -> Warm {
+    let mut warm = Warm::default();
+    for slot in slots {
+        if let Some((stream, root)) = slot.keep_warm(receipt, snapshots) {
+            warm.put(stream, root);
+        }
     }
+    warm
 }
 
 /// The metadata with a correlation id: whatever one unit of work records belongs together.

@@ -6,11 +6,11 @@ mod state;
 use std::{any::Any, pin::Pin, sync::Arc};
 
 use uno_core::{
-    Backend, Decoder, DocumentWrite, EncodeError, Metadata, Payload, Refusal, Snapshot,
+    Backend, Decoder, DocumentWrite, EncodeError, Metadata, Payload, Receipt, Refusal, Snapshot,
     StreamAppend, StreamId, Version,
 };
 
-use crate::LoadError;
+use crate::{LoadError, warm::WarmRoot};
 
 pub(crate) use self::{
     events::Slot,
@@ -65,6 +65,9 @@ pub(crate) trait AnySlot<B: Backend>: Send + Sync {
         backend: &'s B,
         decoder: &'s Decoder,
     ) -> Pin<Box<dyn Future<Output = Result<Restore, LoadError>> + Send + 's>>;
+
+    /// What the next unit of work may begin with, after the commit that gave this receipt and made snapshots of these.
+    fn keep_warm(&self, receipt: &Receipt, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)>;
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }

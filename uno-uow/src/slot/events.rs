@@ -9,13 +9,18 @@ use std::{
 };
 
 use uno_core::{
-    Backend, Decoder, EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, Snapshot,
+    Backend, Decoder, EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, Receipt, Snapshot,
     StreamAppend, StreamId, Version,
 };
 use uno_domain::{Aggregate, AggregateRoot};
 
 use super::{AnySlot, CollectError, Collected, Restore, SlotMark};
-use crate::{LoadError, load::load_at, telemetry};
+use crate::{
+    LoadError,
+    load::{Loaded, load_at},
+    telemetry,
+    warm::WarmRoot,
+};
 
 /// An aggregate that the unit of work has lent out. What is recorded on it is collected when the unit of work commits;
 /// dropping the guard gives it back.
@@ -230,6 +235,27 @@ impl<A: Aggregate, B: Backend> AnySlot<B> for Slot<A> {
             });
             Ok(restore)
         })
+    }
+
+    fn keep_warm(&self, receipt: &Receipt, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
+        let mut root = self.state().root.take()?;
+        let appended = receipt
+            .streams()
+            .iter()
+            .find(|appended| *appended.stream() == self.stream);
+        if let Some(appended) = appended {
+            root.mark_committed(appended.last()).ok()?;
+        }
+        // What was taken out of it, or could not be proven, is not handed on.
+        if !root.uncommitted().is_empty() {
+            return None;
+        }
+        let snapshot = if snapshots.contains(&self.stream) {
+            root.version()
+        } else {
+            self.snapshot
+        };
+        Some((self.stream.clone(), Box::new(Loaded { root, snapshot })))
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
