@@ -109,5 +109,5 @@ pub use crate::{
     slot::{Tracked, TrackedState},
     state_repository::StateRepository,
     unit_of_work::{StagingError, UnitOfWork},
-    warm::Warm,
+    warm::{Handover, Warm},
 };

@@ -1,6 +1,13 @@
 //! [`Runner`]: runs units of work and commits them.
 
-use std::{fmt, mem, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -10,7 +17,7 @@ use uno_core::{
 };
 
 use crate::{
-    CommandError, RetryBudget, RetryPolicy, StagingError, UnitOfWork, Warm,
+    CommandError, Handover, RetryBudget, RetryPolicy, StagingError, UnitOfWork, Warm,
     command_error::store_error, telemetry, unit_of_work::Slots,
 };
 
@@ -175,9 +182,12 @@ impl<B: Backend> Runner<B> {
     /// As [`run`](Self::run), beginning with the aggregates as the unit of work before this one has left them, and leaving them for the
     /// next: a caller that runs units of work on the same aggregates one after the other need not read what it has just written.
     ///
+    /// They are [passed on](Handover::pass_on) when the commit is given to the store, so the next one may decide, and commit, while this one
+    /// is being made durable; when it is durable, if documents, states or rows are in the commit, which are not handed on.
+    ///
     /// What comes of it is what would have come of the aggregates as they are stored. If somebody else has written to one of them
-    /// meanwhile, or if `f` refuses or fails, which no commit proves right, `f` runs again on what is stored. That counts as
-    /// no attempt of the retry policy.
+    /// meanwhile, if what was passed on was not committed, or if `f` refuses or fails, which no commit proves right, `f` runs again on
+    /// what is stored. That counts as no attempt of the retry policy.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -212,14 +222,14 @@ impl<B: Backend> Runner<B> {
     /// ```
     ///
     /// # Errors
-    /// As [`run`](Self::run). Then `warm` is empty.
+    /// As [`run`](Self::run).
     ///
     /// # Cancellation
-    /// As [`run`](Self::run); `warm` is empty, or as it was.
+    /// As [`run`](Self::run).
     pub async fn run_warm<T, F>(
         &self,
         metadata: Metadata,
-        warm: &mut Warm,
+        handover: &mut dyn Handover,
         f: F,
     ) -> Result<(T, Receipt), RunError>
     where
@@ -230,13 +240,13 @@ impl<B: Backend> Runner<B> {
             + Send,
         T: Send,
     {
-        self.run_with(metadata, Some(warm), f).await
+        self.run_with(metadata, Some(handover), f).await
     }
 
     async fn run_with<T, F>(
         &self,
         metadata: Metadata,
-        mut warm: Option<&mut Warm>,
+        mut handover: Option<&mut dyn Handover>,
         mut f: F,
     ) -> Result<(T, Receipt), RunError>
     where
@@ -252,36 +262,43 @@ impl<B: Backend> Runner<B> {
         let begun = Instant::now();
         self.budget.deposit();
         let mut failed = 0;
+        // The first attempt begins with what the one before has left, and does not wait for it; the others are in earnest.
+        let mut first = true;
         loop {
             let mut uow = self.begin(metadata.clone());
-            if let Some(warm) = warm.as_deref_mut() {
-                uow.warm = mem::take(warm);
+            if let Some(handover) = handover.as_deref_mut()
+                && first
+            {
+                uow.warm = handover.take();
             }
             let decided = RUNNING.scope((), f(&mut uow)).await;
-            // At most once: what was warm is used up by then.
             let relies_on_warm = uow.relies_on_warm;
             let value = match decided {
                 Ok(value) => value,
-                Err(_) if relies_on_warm => continue,
-                Err(error) => return Err(RunError::Command(error)),
+                Err(error) => match handover.as_deref_mut() {
+                    Some(handover) if relies_on_warm => {
+                        first = false;
+                        handover.settle().await;
+                        continue;
+                    }
+                    _ => return Err(RunError::Command(error)),
+                },
             };
             let (commit, slots) = uow.into_commit().map_err(RunError::Staging)?;
-            let snapshots: Vec<StreamId> = commit
-                .snapshots
-                .iter()
-                .map(|snapshot| snapshot.stream().clone())
-                .collect();
-            let error = match self.carry_out(commit).await {
-                Ok(receipt) => {
-                    if let Some(warm) = warm {
-                        *warm = kept(&slots, &receipt, &snapshots);
-                    }
-                    return Ok((value, receipt));
-                }
+            let committed = match handover.as_deref_mut() {
+                Some(handover) => self.pass_on(commit, &slots, handover, first).await,
+                None => self.carry_out(commit).await,
+            };
+            let error = match committed {
+                Ok(receipt) => return Ok((value, receipt)),
                 Err(error) => error,
             };
             if !error.is_conflict() {
                 return Err(error);
+            }
+            if let Some(handover) = handover.as_deref_mut() {
+                first = false;
+                handover.settle().await;
             }
             if relies_on_warm {
                 continue;
@@ -302,6 +319,39 @@ impl<B: Backend> Runner<B> {
 }
 
 impl<B: Backend> Runner<B> {
+    /// Commits, and passes on what that leaves: at once if `early` and nothing else than aggregates is changed, else when it is done.
+    async fn pass_on(
+        &self,
+        commit: Commit<B::Tx>,
+        slots: &Slots<B>,
+        handover: &mut dyn Handover,
+        early: bool,
+    ) -> Result<Receipt, RunError> {
+        // States, rows and documents are not handed on: whoever read them now would read what this is about to change.
+        let early = early && commit.documents.is_empty() && commit.work.is_empty();
+        let snapshots = commit.snapshots.iter();
+        let snapshots: Vec<_> = snapshots
+            .map(|snapshot| snapshot.stream().clone())
+            .collect();
+        let mut committing = pin!(self.carry_out(commit));
+        if early {
+            // Asked once, the store has the commit, or has it in line: what follows comes after it.
+            let begun = poll_fn(|context| Poll::Ready(committing.as_mut().poll(context))).await;
+            if !matches!(begun, Poll::Ready(Err(_))) {
+                handover.pass_on(kept(slots, &snapshots));
+            }
+            return match begun {
+                Poll::Ready(result) => result,
+                Poll::Pending => committing.await,
+            };
+        }
+        let result = committing.await;
+        if result.is_ok() {
+            handover.pass_on(kept(slots, &snapshots));
+        }
+        result
+    }
+
     /// How long to pause before the next attempt, or why there is none.
     fn pause_after(&self, failed: u32, begun: Instant) -> Result<Duration, &'static str> {
         let pause = self.retry.pause_after(failed).ok_or("attempts")?;
@@ -317,11 +367,11 @@ impl<B: Backend> Runner<B> {
     }
 }
 
-/// What a unit of work leaves for the next.
-fn kept<B: Backend>(slots: &Slots<B>, receipt: &Receipt, snapshots: &[StreamId]) -> Warm {
+/// What a unit of work leaves for the next, if it is committed.
+fn kept<B: Backend>(slots: &Slots<B>, snapshots: &[StreamId]) -> Warm {
     let mut warm = Warm::default();
     for slot in slots {
-        if let Some((stream, root)) = slot.keep_warm(receipt, snapshots) {
+        if let Some((stream, root)) = slot.keep_warm(snapshots) {
             warm.put(stream, root);
         }
     }

@@ -6,7 +6,7 @@ mod state;
 use std::{any::Any, pin::Pin, sync::Arc};
 
 use uno_core::{
-    Backend, Decoder, DocumentWrite, EncodeError, Metadata, Payload, Receipt, Refusal, Snapshot,
+    Backend, Decoder, DocumentWrite, EncodeError, Metadata, Payload, Refusal, Snapshot,
     StreamAppend, StreamId, Version,
 };
 
@@ -66,8 +66,8 @@ pub(crate) trait AnySlot<B: Backend>: Send + Sync {
         decoder: &'s Decoder,
     ) -> Pin<Box<dyn Future<Output = Result<Restore, LoadError>> + Send + 's>>;
 
-    /// What the next unit of work may begin with, after the commit that gave this receipt and made snapshots of these.
-    fn keep_warm(&self, receipt: &Receipt, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)>;
+    /// What the next unit of work may begin with, if what was collected is committed, with snapshots of these.
+    fn keep_warm(&self, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)>;
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use uno_core::{
-    Backend, Decoder, EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, Receipt, Snapshot,
+    Backend, Decoder, EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, Snapshot,
     StreamAppend, StreamId, Version,
 };
 use uno_domain::{Aggregate, AggregateRoot};
@@ -237,19 +237,9 @@ impl<A: Aggregate, B: Backend> AnySlot<B> for Slot<A> {
         })
     }
 
-    fn keep_warm(&self, receipt: &Receipt, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
+    fn keep_warm(&self, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
         let mut root = self.state().root.take()?;
-        let appended = receipt
-            .streams()
-            .iter()
-            .find(|appended| *appended.stream() == self.stream);
-        if let Some(appended) = appended {
-            root.mark_committed(appended.last()).ok()?;
-        }
-        // What was taken out of it, or could not be proven, is not handed on.
-        if !root.uncommitted().is_empty() {
-            return None;
-        }
+        root.mark_committed(root.version()).ok()?;
         let snapshot = if snapshots.contains(&self.stream) {
             root.version()
         } else {

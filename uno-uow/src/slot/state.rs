@@ -10,7 +10,7 @@ use std::{
 
 use uno_core::{
     Backend, Decoder, DocumentWrite, EncodeError, Event, ExpectedVersion, Metadata, NewEvent,
-    Payload, Receipt, StreamAppend, StreamId,
+    Payload, StreamAppend, StreamId,
 };
 use uno_domain::StateStored;
 
@@ -285,7 +285,7 @@ impl<S: StateStored, B: Backend> AnySlot<B> for StateSlot<S> {
         })
     }
 
-    fn keep_warm(&self, _: &Receipt, _: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
+    fn keep_warm(&self, _: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
         // Which revision the commit has given it only the store knows.
         None
     }
