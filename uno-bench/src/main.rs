@@ -10,6 +10,7 @@
 )]
 
 mod bus;
+mod hot;
 mod rounds;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ struct Args {
 enum Bench {
     /// The event bus: publishing to handlers and to queues, and finding the handlers.
     Bus(bus::Args),
+    /// Commands on one hot aggregate, on PostgreSQL.
+    Hot(hot::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn run(bench: &Bench) -> Result<Table> {
     runtime.block_on(async {
         match bench {
             Bench::Bus(args) => bus::run(*args).await,
+            Bench::Hot(args) => hot::run(args.clone()).await,
         }
     })
 }
