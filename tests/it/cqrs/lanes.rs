@@ -1,4 +1,6 @@
 //! Commands on one stream wait for one another instead of colliding.
+//!
+//! Long because the commands and the desk that carries them out are used by every case.
 
 use std::{
     sync::{

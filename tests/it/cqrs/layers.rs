@@ -1,4 +1,6 @@
 //! What is done around handlers is done, in order, and keeps its word.
+//!
+//! Long because each layer has its own small handler or authority beside its case.
 
 use std::{
     future::pending,

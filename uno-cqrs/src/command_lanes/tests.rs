@@ -12,7 +12,7 @@ fn streams(names: &str) -> Vec<StreamId> {
         .collect()
 }
 
-type Entering = std::pin::Pin<Box<dyn Future<Output = Result<Turn, Busy>>>>;
+type Entering = Pin<Box<dyn Future<Output = Result<Turn, Busy>> + Send>>;
 
 fn enter(lanes: &CommandLanes, names: &str, limits: LaneLimits) -> Entering {
     let lanes = lanes.clone();
@@ -168,7 +168,7 @@ async fn an_endless_crowd_with_many_streams_comes_to_its_end() {
         let (lanes, leaves) = (lanes.clone(), random.u32(0..4) == 0);
         let passes = random.bool();
         tasks.push(tokio::spawn(async move {
-            let mut entering = enter_send(&lanes, &names.join(" "));
+            let mut entering = enter(&lanes, &names.join(" "), LaneLimits::endless());
             if leaves {
                 let _ = (&mut entering).now_or_never();
                 return;
@@ -187,14 +187,6 @@ async fn an_endless_crowd_with_many_streams_comes_to_its_end() {
         task.await.unwrap_or_else(|_| panic!("seed {seed}"));
     }
     assert_eq!(lanes.len(), 0, "seed {seed}");
-}
-
-fn enter_send(
-    lanes: &CommandLanes,
-    names: &str,
-) -> std::pin::Pin<Box<dyn Future<Output = Result<Turn, Busy>> + Send>> {
-    let (lanes, streams) = (lanes.clone(), streams(names));
-    Box::pin(async move { lanes.enter(streams, LaneLimits::endless()).await })
 }
 
 #[tokio::test(start_paused = true)]
