@@ -10,6 +10,8 @@
 //!   per key; an [`Inbox`] recognises a message from there that is delivered again.
 //! * A **projection** keeps a read model. Its rows and its checkpoint are committed together, so each event takes
 //!   effect exactly once: [`DocumentProjection`] for JSON documents on any store, [`Projection`] for rows of your own.
+//! * A **read model** is a projection in its generations: a new one is built from the log beside the one that serves, and they are
+//!   swapped in one transaction ([`ReadModel`], [`Serving`]).
 //! * A **query** asks a read model ([`QueryBus`], [`Documents`]).
 //!
 //! # What it does not do
@@ -22,10 +24,12 @@ mod command_outcome;
 mod command_worker;
 mod document_projection;
 mod documents;
+mod generation;
 mod inbox;
 mod message_relay;
 mod projection;
 mod query;
+mod read_model;
 pub mod telemetry;
 
 pub use crate::{
@@ -35,8 +39,13 @@ pub use crate::{
     command_worker::{CommandWorker, WorkerStatus},
     document_projection::{DocumentProjection, DocumentProjector},
     documents::{Documents, ReadDocumentError},
+    generation::Generation,
     inbox::{Handled, Inbox, InboxError},
     message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},
-    projection::{Projection, Projector},
+    projection::{Projection, Projector, VersionedProjection},
     query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler},
+    read_model::{
+        GenerationState, GenerationStatus, ReadModel, ReadModelError, ReadModelStatus,
+        RebuildError, RebuildProgress, Serving, ServingError, Switched,
+    },
 };
