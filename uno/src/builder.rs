@@ -96,7 +96,7 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn documents<P: DocumentProjection>(self, projection: P) -> Self {
         self.consumer(P::NAME, |backend, decoder| {
             DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)
+                .map_err(BuildError::Events)
         })
     }
 
@@ -105,7 +105,7 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn projection<P: Projection<B>>(self, projection: P) -> Self {
         self.consumer(P::NAME, |backend, decoder| {
             Projector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)
+                .map_err(BuildError::Events)
         })
     }
 
@@ -149,7 +149,8 @@ impl<B: Backend> UnoBuilder<B> {
         handler: impl IntoEventHandler<E, Form> + Send + 'static,
     ) -> Self {
         let name = name.to_owned();
-        self.parts.push(Box::new(move |_, _| {
+        self.parts.push(Box::new(move |_, decoder| {
+            decoder.check::<E>()?;
             Ok(Subscription::handler(
                 SubscriptionName::new(name)?,
                 replay,
