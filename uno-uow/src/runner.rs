@@ -10,8 +10,8 @@ use uno_core::{
 };
 
 use crate::{
-    CommandError, RetryBudget, RetryPolicy, StagingError, UnitOfWork, command_error::store_error,
-    telemetry,
+    CommandError, RetryBudget, RetryPolicy, SnapshotCounts, StagingError, UnitOfWork,
+    command_error::store_error, snapshot_keeper::SnapshotKeeper, telemetry,
 };
 
 tokio::task_local! {
@@ -25,6 +25,7 @@ pub struct Runner<B: Backend> {
     decoder: Decoder,
     retry: RetryPolicy,
     budget: RetryBudget,
+    snapshots: Arc<SnapshotKeeper>,
 }
 
 impl<B: Backend> Runner<B> {
@@ -37,6 +38,7 @@ impl<B: Backend> Runner<B> {
             decoder: Decoder::new(),
             retry: RetryPolicy::default(),
             budget: RetryBudget::default(),
+            snapshots: Arc::new(SnapshotKeeper::new()),
         }
     }
 
@@ -73,13 +75,35 @@ impl<B: Backend> Runner<B> {
         &self.decoder
     }
 
+    pub(crate) fn keeper(&self) -> &SnapshotKeeper {
+        &self.snapshots
+    }
+
     /// Begins a unit of work that the caller commits with [`commit`](Self::commit), or drops.
     ///
     /// Its events and commands carry this metadata; without a correlation id, one starts here.
     #[must_use]
     pub fn begin(&self, metadata: Metadata) -> UnitOfWork<B> {
         let metadata = correlated(metadata);
-        UnitOfWork::new(Arc::clone(&self.backend), self.decoder.clone(), metadata)
+        UnitOfWork::new(
+            Arc::clone(&self.backend),
+            self.decoder.clone(),
+            Arc::clone(&self.snapshots),
+            metadata,
+        )
+    }
+
+    /// What became of snapshots so far, in this runner and its clones.
+    #[must_use]
+    pub fn snapshot_counts(&self) -> SnapshotCounts {
+        self.snapshots.counts()
+    }
+
+    /// Waits until every snapshot that is stored [in the background](uno_domain::Snapshots::in_background) is stored or given up.
+    ///
+    /// A program that ends without it loses shortcuts, and nothing else.
+    pub async fn snapshots_settled(&self) {
+        self.snapshots.settled().await;
     }
 
     /// Commits a unit of work: everything in it, or nothing.
@@ -91,14 +115,12 @@ impl<B: Backend> Runner<B> {
     /// Dropping the future commits everything, or nothing.
     pub async fn commit(&self, uow: UnitOfWork<B>) -> Result<Receipt, RunError> {
         refuse_nesting()?;
-        let commit = uow.into_commit().map_err(RunError::Staging)?;
+        let (commit, snapshots) = uow.into_commit().map_err(RunError::Staging)?;
         let (streams, events) = (commit.appends.len(), count_events(&commit));
         let span = tracing::debug_span!(telemetry::COMMIT, streams, events);
-        self.backend
-            .commit(commit)
-            .instrument(span)
-            .await
-            .map_err(RunError::from)
+        let receipt = self.backend.commit(commit).instrument(span).await?;
+        self.snapshots.keep(&self.backend, snapshots);
+        Ok(receipt)
     }
 
     /// Runs `f` on a new unit of work and commits it. On a conflict, runs it again on fresh state: as often and as long as
@@ -233,6 +255,7 @@ impl<B: Backend> Clone for Runner<B> {
             decoder: self.decoder.clone(),
             retry: self.retry,
             budget: self.budget.clone(),
+            snapshots: Arc::clone(&self.snapshots),
         }
     }
 }

@@ -5,15 +5,16 @@ use std::{collections::HashMap, fmt, pin::Pin, sync::Arc};
 use serde::Serialize;
 use uno_core::{
     Acknowledgement, Backend, BoxError, Command, Commit, Decoder, DocumentWrite, EncodeError,
-    InboxWrite, Metadata, NewMessage, Payload, Refusal, StreamId, Version,
+    InboxWrite, Metadata, NewMessage, Payload, Refusal, Snapshot, StreamId, Version,
 };
 use uno_domain::{Aggregate, AggregateRoot};
 use uuid::Uuid;
 
 use crate::{
-    load::{LoadError, load},
+    load::{LoadError, Loaded, load},
     savepoint::Mark,
     slot::{AnySlot, CollectError, Slot, Tracked},
+    snapshot_keeper::SnapshotKeeper,
 };
 
 /// Aggregates, rows, documents and commands that become durable in one transaction, or not at all.
@@ -60,6 +61,7 @@ use crate::{
 pub struct UnitOfWork<B: Backend> {
     pub(crate) backend: Arc<B>,
     pub(crate) decoder: Decoder,
+    snapshots: Arc<SnapshotKeeper>,
     metadata: Metadata,
     /// In the order of loading, so that commits lock streams in an order that does not depend on hashing.
     pub(crate) slots: Vec<Arc<dyn AnySlot<B>>>,
@@ -71,10 +73,16 @@ pub struct UnitOfWork<B: Backend> {
 }
 
 impl<B: Backend> UnitOfWork<B> {
-    pub(crate) fn new(backend: Arc<B>, decoder: Decoder, metadata: Metadata) -> Self {
+    pub(crate) fn new(
+        backend: Arc<B>,
+        decoder: Decoder,
+        snapshots: Arc<SnapshotKeeper>,
+        metadata: Metadata,
+    ) -> Self {
         Self {
             backend,
             decoder,
+            snapshots,
             metadata,
             slots: Vec::new(),
             places: HashMap::new(),
@@ -106,12 +114,14 @@ impl<B: Backend> UnitOfWork<B> {
         let tracked = match self.lend::<A>(&stream)? {
             Some(tracked) => tracked,
             None => {
-                let loaded = load::<A, B>(&self.backend, &self.decoder, id, &stream).await?;
+                let loaded =
+                    load::<A, B>(&self.backend, &self.decoder, &self.snapshots, id, &stream)
+                        .await?;
                 if loaded.root.version() == Version::EMPTY {
                     // Not kept, so that it may still be created.
                     return Err(LoadError::NotFound(stream));
                 }
-                self.track(stream.clone(), loaded.root, loaded.snapshot)
+                self.track(stream.clone(), loaded)
             }
         };
         if tracked.version() == Version::EMPTY {
@@ -129,8 +139,9 @@ impl<B: Backend> UnitOfWork<B> {
         if let Some(tracked) = self.lend::<A>(&stream)? {
             return Ok(tracked);
         }
-        let loaded = load::<A, B>(&self.backend, &self.decoder, id, &stream).await?;
-        Ok(self.track(stream, loaded.root, loaded.snapshot))
+        let loaded =
+            load::<A, B>(&self.backend, &self.decoder, &self.snapshots, id, &stream).await?;
+        Ok(self.track(stream, loaded))
     }
 
     /// Lends out what is here already.
@@ -159,16 +170,11 @@ impl<B: Backend> UnitOfWork<B> {
         if self.places.contains_key(&stream) {
             return Err(LoadError::AlreadyTracked(stream));
         }
-        Ok(self.track(stream, AggregateRoot::new(id.clone()), Version::EMPTY))
+        Ok(self.track(stream, Loaded::new(AggregateRoot::new(id.clone()))))
     }
 
-    fn track<A: Aggregate>(
-        &mut self,
-        stream: StreamId,
-        root: AggregateRoot<A>,
-        snapshot: Version,
-    ) -> Tracked<A> {
-        let (slot, tracked) = Slot::lend_new(stream.clone(), root, snapshot);
+    fn track<A: Aggregate>(&mut self, stream: StreamId, loaded: Loaded<A>) -> Tracked<A> {
+        let (slot, tracked) = Slot::lend_new(stream.clone(), loaded, &self.snapshots);
         self.keep(stream, slot);
         tracked
     }
@@ -268,8 +274,9 @@ impl<B: Backend> UnitOfWork<B> {
         self.commit.inbox.push(handled);
     }
 
-    /// Collects what was recorded. Every guard must have been dropped.
-    pub(crate) fn into_commit(mut self) -> Result<Commit<B::Tx>, StagingError> {
+    /// Collects what was recorded, and the snapshots that are to be stored once it is committed. Every guard must have been dropped.
+    pub(crate) fn into_commit(mut self) -> Result<(Commit<B::Tx>, Vec<Snapshot>), StagingError> {
+        let mut afterwards = Vec::new();
         for slot in &self.slots {
             let collected = slot.collect(&self.metadata).map_err(|error| match error {
                 CollectError::StillLent(stream) => StagingError::StillLent(stream),
@@ -279,10 +286,13 @@ impl<B: Backend> UnitOfWork<B> {
             })?;
             self.commit.appends.extend(collected.append);
             self.commit.unchanged.extend(collected.unchanged);
-            self.commit.snapshots.extend(collected.snapshot);
+            match collected.snapshot {
+                Some(due) if due.in_background => afterwards.push(due.snapshot),
+                due => self.commit.snapshots.extend(due.map(|due| due.snapshot)),
+            }
             self.commit.documents.extend(collected.document);
         }
-        Ok(self.commit)
+        Ok((self.commit, afterwards))
     }
 }
 
