@@ -3,12 +3,15 @@
 //! * [`mod@conformance`]: one suite of named cases for every store.
 //! * [`Given`]: given/when/then for aggregates; [`GivenSaga`] for sagas; [`envelope`] for whatever takes envelopes.
 //! * [`deliver_twice`]: a command's handler run again under the same id.
+//! * `shapes`, with the feature of that name: the stored shapes of events in a lock file, and stored events of every version.
 //! * [`faults`]: a store that fails when it is told to, for tests of what is built on stores.
 
 pub mod conformance;
 pub mod faults;
 mod given;
 mod saga_test;
+#[cfg(feature = "shapes")]
+pub mod shapes;
 mod twice;
 
 pub use crate::{
