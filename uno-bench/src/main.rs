@@ -11,6 +11,7 @@
 
 mod bus;
 mod rounds;
+mod upcast;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ struct Args {
 enum Bench {
     /// The event bus: publishing to handlers and to queues, and finding the handlers.
     Bus(bus::Args),
+    /// Old events and snapshots: reading through a chain of upcasters, and loading from a snapshot.
+    Upcast(upcast::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn run(bench: &Bench) -> Result<Table> {
     runtime.block_on(async {
         match bench {
             Bench::Bus(args) => bus::run(*args).await,
+            Bench::Upcast(args) => upcast::run(*args).await,
         }
     })
 }

@@ -73,7 +73,6 @@ pub(crate) enum Bound {
     )]
     AtMost(f64),
     /// Shown, and not judged.
-    #[cfg_attr(not(test), expect(dead_code, reason = "all is judged so far"))]
     None,
 }
 
