@@ -69,10 +69,6 @@ struct Tree {
     item_count: u32,
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "an order has no 2^53 cents"
-)]
 fn to_cents(dollars: f64) -> i64 {
     (dollars * 100.0).round() as i64
 }

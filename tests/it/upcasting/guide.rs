@@ -34,10 +34,6 @@ impl From<OrderPlacedV1> for OrderPlaced {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "an order has no more than 2^53 cents"
-)]
 fn cents(dollars: f64) -> i64 {
     (dollars * 100.0).round() as i64
 }

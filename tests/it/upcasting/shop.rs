@@ -39,10 +39,6 @@ pub(super) struct Placed {
 
 impl From<PlacedV1> for PlacedV2 {
     fn from(old: PlacedV1) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "amounts of a test are small"
-        )]
         let total_cents = (old.total_amount * 100.0).round() as i64;
         Self {
             total_cents,

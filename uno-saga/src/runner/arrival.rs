@@ -68,7 +68,6 @@ pub(super) struct ParkedEvent {
     pub(super) part: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
 fn is_first(part: &u32) -> bool {
     *part == 0
 }
