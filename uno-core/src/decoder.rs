@@ -130,7 +130,7 @@ impl Decoder {
         for descriptor in S::EVENTS {
             for name in [descriptor.name()].iter().chain(descriptor.former_names()) {
                 if let Ok(name) = EventName::new(*name) {
-                    self.rules.sources(name, &mut names);
+                    self.rules.sources(&name, &mut names);
                 }
             }
         }

@@ -212,15 +212,16 @@ impl EventShapes {
         }
     }
 
+    /// Whether what is stored under this name is read as something, or dropped on purpose.
+    fn accounts_for(&self, name: &str) -> bool {
+        let mut events = self.events.values();
+        self.decoder.has_rule(name) || events.any(|known| known.descriptor.is_stored_as(name))
+    }
+
     /// What was stored, and is no event type any more, must be accounted for.
     fn check_gone(&self, lock: &Lock, faults: &mut Faults) {
         for name in lock.0.keys() {
-            let is_read = self.decoder.has_rule(name)
-                || self
-                    .events
-                    .values()
-                    .any(|known| known.descriptor.is_stored_as(name));
-            if !is_read {
+            if !self.accounts_for(name) {
                 faults.add(format!(
                     "{name} was stored, and is no event any more: say what becomes of it, with `#[event(formerly({name:?}))]` on the event \
                      that it is now, or with a rule of the decoder that is given here: rename, split or retire"

@@ -7,7 +7,8 @@ use serde_json::Value;
 use uno::{
     MemoryStore, PgStore, SqliteStore,
     core::{
-        EventName, NewEvent, Payload, ProcessStatus, SchemaVersion, StreamAppend, SubscriptionName,
+        EventId, EventName, NewEvent, Payload, ProcessStatus, SchemaVersion, StreamAppend,
+        SubscriptionName,
     },
     cqrs::{DocumentProjector, Documents},
     events::{Consumer, SubscriptionManager},
@@ -321,7 +322,7 @@ async fn the_corpus_is_read_on_every_path_on_a_server() {
     let server = std::env::var("DATABASE_URL")
         .expect("DATABASE_URL must name a Postgres database that the tests may use");
     let separator = if server.contains('?') { '&' } else { '?' };
-    let schema = format!("golden_{}", uuid::Uuid::now_v7().simple());
+    let schema = format!("golden_{}", EventId::new().as_uuid().simple());
     let store = PgStore::connect(&format!("{server}{separator}schema={schema}")).unwrap();
     store.migrate().await.unwrap();
     check(Arc::new(store)).await;

@@ -128,32 +128,37 @@ fn flips(good: &Raw) -> Vec<(String, Raw)> {
         flips.push((format!("byte {at} of the {what}"), raw));
     };
     let bit = |at: usize| 1_u8 << (at % 7);
-    // A text has no NUL, so what would become one gets another bit.
-    let flipped = |byte: u8, at: usize| match byte ^ bit(at) {
-        0 => byte ^ (bit(at) << 1),
-        flipped => flipped,
-    };
     for at in 0..good.event.len() {
         flip("event id", at, &|raw| raw.event[at] ^= bit(at));
     }
     for at in 0..good.shape.len() {
-        flip("shape", at, &|raw| {
-            raw.shape[at] = flipped(raw.shape[at], at)
-        });
+        flip("shape", at, &|raw| flip_text(&mut raw.shape, at));
     }
     for at in 0..8 {
         flip("checksum", at, &|raw| {
-            raw.checksum ^= u64::from(bit(at)) << (8 * at)
+            raw.checksum ^= u64::from(bit(at)) << (8 * at);
         });
     }
     for at in 0..good.body.len() {
-        flip("body", at, &|raw| raw.body[at] = flipped(raw.body[at], at));
+        flip("body", at, &|raw| flip_text(&mut raw.body, at));
     }
     // Upwards, since a store keeps the newest.
     for at in 0..8 {
         flip("version", at, &|raw| raw.version ^= 2 << (8 * at));
     }
     flips
+}
+
+/// Flips a bit of a byte such that the whole is still a text, and has no NUL.
+fn flip_text(text: &mut [u8], at: usize) {
+    for bit in (0..8).map(|n| 1_u8 << ((at + n) % 8)) {
+        text[at] ^= bit;
+        if text[at] != 0 && std::str::from_utf8(text).is_ok() {
+            return;
+        }
+        text[at] ^= bit;
+    }
+    panic!("byte {at} can't be flipped");
 }
 
 async fn stored<B: Backend>(store: &Arc<B>) -> (Account, Raw) {
@@ -189,11 +194,6 @@ pub(super) async fn a_flipped_byte_never_changes_what_is_loaded<H: RawSnapshots>
     let flips = flips(&good);
     assert!(flips.len() > 80, "only {} bytes", flips.len());
     for (what, raw) in flips {
-        // A multi-byte character that is broken is none: only a file can hold it, which the next case is about.
-        let is_text = std::str::from_utf8(&raw.shape).and(std::str::from_utf8(&raw.body));
-        if is_text.is_err() {
-            continue;
-        }
         overwrite::<H>(store, raw).await;
         let (loaded, rejected) = load(store).await;
         assert_eq!(loaded, account, "with {what} flipped");
@@ -203,11 +203,10 @@ pub(super) async fn a_flipped_byte_never_changes_what_is_loaded<H: RawSnapshots>
 
 /// What the port can't even say: the store calls it corrupt, and the loader goes on without it.
 pub(super) async fn what_is_no_snapshot_at_all_never_changes_what_is_loaded<H: RawSnapshots>(
-    harness: &Arc<H>,
+    _: &Arc<H>,
     store: &Store<H>,
     _: &Guard<H>,
 ) {
-    let _ = harness;
     let (account, good) = stored(store).await;
     let negative = Raw {
         version: -5,

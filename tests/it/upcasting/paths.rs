@@ -447,7 +447,7 @@ pub(super) async fn what_can_not_be_read_stops_every_path<H: BackendHarness>(
         else {
             panic!("{:?}", status[0].state());
         };
-        place(&error.to_string());
+        place(error);
         assert_eq!(checkpoint(store).await, None);
         manager.stop_all().await;
     }

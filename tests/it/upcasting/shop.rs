@@ -110,7 +110,7 @@ pub(super) fn decoder() -> Decoder {
                 ("placed", 2),
                 ("page_viewed", 1),
             ],
-            split_cart,
+            |old| split_cart(&old),
         )
         .retire("page_viewed", "analytics has moved out")
         .rename("order_abandoned", "given_up")
@@ -119,7 +119,7 @@ pub(super) fn decoder() -> Decoder {
 }
 
 /// Into parts in old versions and under old names, one of which is dropped.
-fn split_cart(old: Value) -> Result<Vec<EventPart>, uno_core::BoxError> {
+fn split_cart(old: &Value) -> Result<Vec<EventPart>, uno_core::BoxError> {
     let products = old["products"].as_array().ok_or("a cart has products")?;
     let mut parts = vec![EventPart::new(
         "page_viewed",

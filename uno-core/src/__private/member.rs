@@ -63,6 +63,7 @@ impl<E> EventMember<E> {
     ///
     /// # Errors
     /// When the payload does not have the shape of that version.
+    #[must_use]
     pub fn from_older(
         &self,
         version: SchemaVersion,

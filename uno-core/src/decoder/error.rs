@@ -5,11 +5,16 @@ use crate::{
 };
 
 /// Which stored event a [`DecodeError`] is about.
+// In a box, because it is in every error and results of decoding are returned by value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "event {name} version {schema_version} at position {position}, the one with version {version} in stream {stream},"
+    "event {} version {} at position {}, the one with version {} in stream {},",
+    .0.name, .0.schema_version, .0.position, .0.version, .0.stream
 )]
-pub struct Fault {
+pub struct Fault(Box<Place>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
     id: EventId,
     name: EventName,
     schema_version: SchemaVersion,
@@ -20,50 +25,50 @@ pub struct Fault {
 
 impl Fault {
     pub(super) fn new(record: &RecordedEvent) -> Self {
-        Self {
+        Self(Box::new(Place {
             id: record.id(),
             name: record.name().clone(),
             schema_version: record.schema_version(),
             stream: record.stream().clone(),
             version: record.version(),
             position: record.position(),
-        }
+        }))
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> EventId {
-        self.id
+        self.0.id
     }
 
     /// The name it is stored under.
     #[must_use]
     pub fn name(&self) -> &EventName {
-        &self.name
+        &self.0.name
     }
 
     /// The version of the shape it is stored in.
     #[must_use]
     pub fn schema_version(&self) -> SchemaVersion {
-        self.schema_version
+        self.0.schema_version
     }
 
     /// The stream it is in.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
-        &self.stream
+        &self.0.stream
     }
 
     /// Its place in the stream.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.version
+        self.0.version
     }
 
     /// Its place in the log.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.position
+        self.0.position
     }
 }
 
@@ -148,7 +153,7 @@ impl DecodeError {
     /// The place of the event in the log.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.fault().position
+        self.fault().position()
     }
 }
 

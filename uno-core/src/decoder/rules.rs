@@ -55,21 +55,21 @@ impl Rules {
     }
 
     /// The names that are read as this one, wholly or in part, itself included.
-    pub(super) fn sources(&self, name: EventName, into: &mut BTreeSet<EventName>) {
+    pub(super) fn sources(&self, name: &EventName, into: &mut BTreeSet<EventName>) {
         if !into.insert(name.clone()) {
             return;
         }
         for (source, of_name) in &self.0 {
             let leads_here = match of_name {
-                OfName::Renamed(to) => *to == name,
+                OfName::Renamed(to) => to == name,
                 OfName::Retired(_) => false,
                 OfName::Steps(steps) => steps.values().any(|step| match step {
                     Step::Next(_) => false,
-                    Step::Split { parts, .. } => parts.iter().any(|(part, _)| *part == name),
+                    Step::Split { parts, .. } => parts.iter().any(|(part, _)| part == name),
                 }),
             };
             if leads_here {
-                self.sources(source.clone(), into);
+                self.sources(source, into);
             }
         }
     }

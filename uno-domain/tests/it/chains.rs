@@ -142,7 +142,7 @@ enum Form {
     Unit,
     New(String),
     Tuple(u8, i8),
-    Struct { inner: Option<Box<Form>> },
+    Struct { inner: Option<Box<Self>> },
 }
 
 /// Without a list.

@@ -21,7 +21,9 @@ impl EventShapes {
         write: bool,
         faults: &mut Faults,
     ) {
-        for (name, versions) in &lock.0 {
+        // Of the others it was said already what is wrong.
+        let names = lock.0.iter().filter(|(name, _)| self.accounts_for(name));
+        for (name, versions) in names {
             for (version, shape) in versions {
                 let path = folder.join(format!("{name}.{version}.txt"));
                 let known = self.events.get(name.as_str());

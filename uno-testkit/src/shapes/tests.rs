@@ -80,7 +80,7 @@ fn what_is_kept_reads_well() {
     let lock: serde_json::Value =
         serde_json::from_str(&text(folder.path(), "events.lock.json")).unwrap();
     let form =
-        json!({ "$one_of": [{ "$is": "Plain" }, { "$closed": true, "Gift": { "to": "text" } }] });
+        json!({ "$one_of": [{ "$closed": true, "Gift": { "to": "text" } }, { "$is": "Plain" }] });
     assert_eq!(
         lock,
         json!({ "format": 1, "events": { "placed": { "1": {
