@@ -167,7 +167,7 @@ impl<B: Backend> UnoBuilder<B> {
         self.catalogue.projections.push(entry);
         self.consumer(P::NAME, |backend, decoder| {
             DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)
+                .map_err(BuildError::Events)
         })
     }
 
@@ -178,7 +178,7 @@ impl<B: Backend> UnoBuilder<B> {
         self.catalogue.projections.push(entry);
         self.consumer(P::NAME, |backend, decoder| {
             Projector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)
+                .map_err(BuildError::Events)
         })
     }
 
@@ -223,7 +223,8 @@ impl<B: Backend> UnoBuilder<B> {
     ) -> Self {
         self.catalogue.handlers.push(HandlerEntry::of::<E>(name));
         let name = name.to_owned();
-        self.parts.push(Box::new(move |_, _| {
+        self.parts.push(Box::new(move |_, decoder| {
+            decoder.check::<E>()?;
             Ok(Subscription::handler(
                 SubscriptionName::new(name)?,
                 replay,

@@ -48,12 +48,13 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         let (events, checkpoint) = batch.into_parts();
         let mut by_key = ByKey::<S>::new();
         for record in &events {
-            let event = self.inner.decoder.decode::<S::Event>(record)?;
-            let position = event.position();
-            let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
-            if let Some(key) = route.key() {
-                let of_key = by_key.entry(key.to_owned()).or_default();
-                of_key.push(Arrival::event(route, event));
+            for event in self.inner.decoder.decode_matching::<S::Event>(record)? {
+                let position = event.position();
+                let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
+                if let Some(key) = route.key() {
+                    let of_key = by_key.entry(key.to_owned()).or_default();
+                    of_key.push(Arrival::event(route, event));
+                }
             }
         }
         // Held until the commit is done: what is loaded here is not changed by the outcomes and timers of this process.
@@ -72,9 +73,10 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             return Ok(());
         };
         // The store refuses what comes of an event: then the one at fault is parked, once it is alone. Before, the batch is fed
-        // again, event by event.
+        // again, event by event. Of an event that was split over several instances nobody knows which part it is, so the
+        // subscription is told.
         match by_key.first_key_value() {
-            Some((key, arrivals)) if count == 1 => {
+            Some((key, arrivals)) if count == 1 && by_key.len() == 1 => {
                 let key = key.clone();
                 let taking = self.refused(&key, error).await;
                 let taking = taking.map_err(|error| failed(place_of(arrivals, 0), error))?;

@@ -1,0 +1,48 @@
+//! Old events on every path, and everything that can be wrong with them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "cases are functions that tests call: one that panics has failed"
+)]
+
+mod faults;
+mod guide;
+mod paths;
+mod reading;
+mod rules;
+mod shop;
+
+/// The cases on one store.
+macro_rules! suite {
+    ($name:ident, $harness:expr) => {
+        mod $name {
+            crate::support::on_store!($harness; super::paths:
+                a_stream_is_read
+                a_stream_is_read_as_it_was
+                the_log_is_read
+                a_subscription_handles_each_stored_event_once
+                a_projection_into_documents_is_made_and_made_anew
+                a_projection_into_rows_is_made
+                a_saga_is_told
+                a_saga_that_is_parked_is_told_each_part
+                an_aggregate_is_loaded
+                an_aggregate_is_loaded_from_a_snapshot_and_its_tail
+                an_aggregate_goes_on_and_back);
+            crate::support::on_store!($harness; super::paths:
+                what_can_not_be_read_stops_every_path);
+        }
+    };
+}
+
+suite!(
+    memory,
+    crate::conformance::memory::MemoryHarness { gaps: Some(7) }
+);
+suite!(
+    sqlite,
+    crate::sqlite::SqliteHarness {
+        gaps: Some(7),
+        readers: 2
+    }
+);
+suite!(postgres, crate::postgres::PgHarness::plain());
