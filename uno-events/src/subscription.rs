@@ -3,9 +3,9 @@
 mod handler_consumer;
 mod retry;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU16, sync::Arc, time::Duration};
 
-use uno_core::{CheckpointStore, Decoder, EventFilter, EventSet, SubscriptionName};
+use uno_core::{Decoder, EventFilter, EventSet, SubscriptionName, SubscriptionStore};
 
 use self::handler_consumer::{HandlerConsumer, RecordedTarget, TypedTarget};
 use crate::{Consumer, IntoEventHandler, IntoRecordedHandler, Replay};
@@ -43,6 +43,8 @@ pub struct Subscription {
     batch_size: usize,
     retry: RetryPolicy,
     time_limit: Option<Duration>,
+    lanes: Option<NonZeroU16>,
+    parking: Option<u64>,
     feeds: Feeds,
 }
 
@@ -55,7 +57,7 @@ enum Feeds {
 /// What a handler needs to be a consumer.
 struct HandlerNeeds {
     decoder: Decoder,
-    checkpoints: Arc<dyn CheckpointStore>,
+    checkpoints: Arc<dyn SubscriptionStore>,
     time_limit: Option<Duration>,
 }
 
@@ -66,6 +68,9 @@ impl Subscription {
     pub const CONSUMER_BATCH: usize = 500;
     /// How long a handler may take for one event, and a consumer for one batch, unless it is said.
     pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+    /// How many events may be parked, unless it is said.
+    pub const PARKED_LIMIT: u64 = 10_000;
 
     /// A subscription that feeds a consumer, such as a projection or a saga.
     #[must_use]
@@ -129,6 +134,8 @@ impl Subscription {
             batch_size,
             retry: RetryPolicy::new(),
             time_limit: Some(Self::TIME_LIMIT),
+            lanes: None,
+            parking: Some(Self::PARKED_LIMIT),
             feeds,
         }
     }
@@ -151,6 +158,35 @@ impl Subscription {
     #[must_use]
     pub fn start_at_head(mut self) -> Self {
         self.from_head = true;
+        self
+    }
+
+    /// Divides the subscription into so many lanes, 1 to [`Lane::MOST`](uno_core::Lane::MOST): they are run side by side, and shared by all
+    /// processes that run the subscription. Events of one key are in one lane, and so in order.
+    ///
+    /// It has one, unless somebody says otherwise; whoever says nothing takes as many as there are. Another number than there are is
+    /// come to when every lane has been brought to one common place, and holds for all processes.
+    #[must_use]
+    pub fn lanes(mut self, lanes: NonZeroU16) -> Self {
+        self.lanes = Some(lanes);
+        self
+    }
+
+    /// Parks at most so many events: when one has had its last attempt, it is set aside with its key, later events of the key
+    /// are put behind it, and all others go on. Beyond that the subscription stops.
+    ///
+    /// It is on, with [`PARKED_LIMIT`](Self::PARKED_LIMIT), unless it is said. Lanes and processes that park at the same time may
+    /// each come over the limit by a batch.
+    #[must_use]
+    pub fn park(mut self, at_most: u64) -> Self {
+        self.parking = Some(at_most);
+        self
+    }
+
+    /// Stops before an event that has had its last attempt, instead of parking its key.
+    #[must_use]
+    pub fn no_parking(mut self) -> Self {
+        self.parking = None;
         self
     }
 
@@ -182,16 +218,12 @@ impl Subscription {
     }
 
     /// The description that the manager keeps.
-    pub(crate) fn prepare(
-        self,
-        decoder: &Decoder,
-        checkpoints: &Arc<dyn CheckpointStore>,
-    ) -> Prepared {
+    pub(crate) fn prepare(self, decoder: &Decoder, store: &Arc<dyn SubscriptionStore>) -> Prepared {
         let (consumer, time_limit) = match self.feeds {
             Feeds::Consumer(consumer) => (consumer, self.time_limit),
             // The limit of a handler is for one event, and its consumer enforces it.
             Feeds::Handler(consumer) => {
-                let (decoder, checkpoints) = (decoder.clone(), Arc::clone(checkpoints));
+                let (decoder, checkpoints) = (decoder.clone(), Arc::clone(store));
                 (
                     consumer(HandlerNeeds {
                         decoder,
@@ -210,6 +242,8 @@ impl Subscription {
             batch_size: self.batch_size,
             retry: self.retry,
             time_limit,
+            lanes: self.lanes,
+            parking: self.parking,
             consumer,
         }
     }
@@ -225,6 +259,8 @@ impl fmt::Debug for Subscription {
             .field("batch_size", &self.batch_size)
             .field("retry", &self.retry)
             .field("time_limit", &self.time_limit)
+            .field("lanes", &self.lanes)
+            .field("parking", &self.parking)
             .finish_non_exhaustive()
     }
 }
@@ -240,6 +276,10 @@ pub(crate) struct Prepared {
     pub(crate) retry: RetryPolicy,
     /// For one call of the consumer.
     pub(crate) time_limit: Option<Duration>,
+    /// How many lanes it wants there to be.
+    pub(crate) lanes: Option<NonZeroU16>,
+    /// How many events may be parked; `None`: it stops instead.
+    pub(crate) parking: Option<u64>,
     pub(crate) consumer: Arc<dyn Consumer>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, CheckpointStore, Decoder, EventStore, StoreError};
+use uno_core::{Backend, Decoder, EventStore, StoreError, SubscriptionStore};
 use uno_cqrs::{CommandBus, QueryBus};
 use uno_events::{EventBus, Subscription, SubscriptionManager};
 
@@ -59,8 +59,8 @@ impl<B: Backend> Uno<B> {
         // Asked first, so that a store that can't be used is told here, and not by every subscription.
         let head = self.backend.head().await?;
         let store: Arc<dyn EventStore> = Arc::clone(&self.backend) as _;
-        let checkpoints: Arc<dyn CheckpointStore> = Arc::clone(&self.backend) as _;
-        let manager = SubscriptionManager::builder(store, checkpoints)
+        let subscriptions: Arc<dyn SubscriptionStore> = Arc::clone(&self.backend) as _;
+        let manager = SubscriptionManager::builder(store, subscriptions)
             .decoder(self.decoder.clone())
             .poll_interval(self.poll)
             .build();
