@@ -79,7 +79,7 @@ impl LeaseOwner {
     /// An owner like no other, with a name that tells people, and a later run of the same process, who it is.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self::from_parts(Uuid::now_v7(), name)
+        Self::from_parts(*crate::EventId::new().as_uuid(), name)
     }
 
     /// An owner as it was stored. For stores.

@@ -148,17 +148,19 @@ pub struct ParkedFailure {
 }
 
 impl ParkedFailure {
+    /// How many bytes of an error are kept.
+    pub const LONGEST: usize = 8_192;
+
     /// After so many attempts, because of this error. Failures that look alike have the same fingerprint.
+    ///
+    /// Texts are cut at [`LONGEST`](Self::LONGEST) bytes, or before, at the end of a character, and NUL, which not every store can keep, is
+    /// shown as U+FFFD.
     #[must_use]
-    pub fn new(
-        attempts: u32,
-        error: impl Into<Arc<str>>,
-        fingerprint: impl Into<Arc<str>>,
-    ) -> Self {
+    pub fn new(attempts: u32, error: impl AsRef<str>, fingerprint: impl AsRef<str>) -> Self {
         Self {
             attempts,
-            error: error.into(),
-            fingerprint: fingerprint.into(),
+            error: storable(error.as_ref()),
+            fingerprint: storable(fingerprint.as_ref()),
         }
     }
 
@@ -178,6 +180,15 @@ impl ParkedFailure {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+}
+
+fn storable(text: &str) -> Arc<str> {
+    let text = &text[..text.floor_char_boundary(ParkedFailure::LONGEST)];
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
     }
 }
 
