@@ -128,6 +128,11 @@ impl Fragile {
     }
 
     pub(crate) fn subscription(&self, subscription: &str) -> Subscription {
+        self.parking(subscription).no_parking()
+    }
+
+    /// One that parks.
+    pub(crate) fn parking(&self, subscription: &str) -> Subscription {
         Subscription::handler(name(subscription), Replay::Safe, self.clone()).retry(quick())
     }
 }
