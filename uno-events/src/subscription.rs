@@ -3,9 +3,18 @@
 mod handler_consumer;
 mod retry;
 
-use std::{fmt, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    num::NonZeroU16,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
-use uno_core::{Decoder, EventFilter, EventSet, SubscriptionName, SubscriptionStore};
+use uno_core::{
+    Decoder, EventFilter, EventSet, RecordedEvent, SubscriptionName, SubscriptionStore,
+};
 
 use self::handler_consumer::{HandlerConsumer, RecordedTarget, TypedTarget};
 use crate::{Consumer, IntoEventHandler, IntoRecordedHandler, Replay};
@@ -45,8 +54,12 @@ pub struct Subscription {
     time_limit: Option<Duration>,
     lanes: Option<NonZeroU16>,
     parking: Option<u64>,
+    key: Option<KeyOf>,
     feeds: Feeds,
 }
+
+/// What an event is about.
+type KeyOf = Box<dyn Fn(&RecordedEvent) -> String + Send + Sync>;
 
 /// What a subscription feeds. A handler becomes a consumer once the manager gives it a decoder and a checkpoint store.
 enum Feeds {
@@ -136,6 +149,7 @@ impl Subscription {
             time_limit: Some(Self::TIME_LIMIT),
             lanes: None,
             parking: Some(Self::PARKED_LIMIT),
+            key: None,
             feeds,
         }
     }
@@ -169,6 +183,27 @@ impl Subscription {
     #[must_use]
     pub fn lanes(mut self, lanes: NonZeroU16) -> Self {
         self.lanes = Some(lanes);
+        self
+    }
+
+    /// Takes this for the key of an event, instead of what the consumer says, which is the stream's id for a handler: events of one key
+    /// are handled in order, and parked together. It must depend on the event alone, and never change while the subscription is
+    /// there. An event for which it panics, or whose key is not 1 to 1,024 bytes without control characters, can't be parked.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use uno_core::{EventFilter, RecordedEvent, SubscriptionName};
+    /// # use uno_events::{Replay, Subscription};
+    /// # let handler = |_: Arc<RecordedEvent>| async { Ok(()) };
+    /// let name = SubscriptionName::new("partner-feed")?;
+    /// let by_tenant = Subscription::recorded(name, Replay::Safe, EventFilter::all(), handler)
+    ///     .key(|event| event.stream().category().to_string());
+    /// # let _ = by_tenant;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn key(mut self, key: impl Fn(&RecordedEvent) -> String + Send + Sync + 'static) -> Self {
+        self.key = Some(Box::new(key));
         self
     }
 
@@ -244,6 +279,7 @@ impl Subscription {
             time_limit,
             lanes: self.lanes,
             parking: self.parking,
+            key: self.key,
             consumer,
         }
     }
@@ -266,7 +302,6 @@ impl fmt::Debug for Subscription {
 }
 
 /// A subscription that is ready to run.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) name: SubscriptionName,
     pub(crate) group: Group,
@@ -280,7 +315,32 @@ pub(crate) struct Prepared {
     pub(crate) lanes: Option<NonZeroU16>,
     /// How many events may be parked; `None`: it stops instead.
     pub(crate) parking: Option<u64>,
+    key: Option<KeyOf>,
     pub(crate) consumer: Arc<dyn Consumer>,
+}
+
+impl Prepared {
+    /// The key of an event, if it can be known. One that can't be is found again when the event is handled, and told then.
+    pub(crate) fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Option<Cow<'e, str>> {
+        let key = || match &self.key {
+            Some(key) => Ok(Cow::Owned(key(event))),
+            None => self.consumer.key(event),
+        };
+        let key = catch_unwind(AssertUnwindSafe(key)).ok()?.ok()?;
+        let fits = !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control);
+        fits.then_some(key)
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("name", &self.name)
+            .field("lanes", &self.lanes)
+            .field("parking", &self.parking)
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Names the subscriptions that are started, stopped and reported together, such as those of one bounded context.

@@ -28,6 +28,8 @@ pub struct Uno<B: Backend> {
     pub(crate) backend: Arc<B>,
     pub(crate) decoder: Decoder,
     pub(crate) poll: Duration,
+    pub(crate) lease: Option<Duration>,
+    pub(crate) instance: Option<Arc<str>>,
     pub(crate) commands: CommandBus<B>,
     pub(crate) queries: QueryBus,
     pub(crate) bus: EventBus,
@@ -60,11 +62,16 @@ impl<B: Backend> Uno<B> {
         let head = self.backend.head().await?;
         let store: Arc<dyn EventStore> = Arc::clone(&self.backend) as _;
         let subscriptions: Arc<dyn SubscriptionStore> = Arc::clone(&self.backend) as _;
-        let manager = SubscriptionManager::builder(store, subscriptions)
+        let mut manager = SubscriptionManager::builder(store, subscriptions)
             .decoder(self.decoder.clone())
-            .poll_interval(self.poll)
-            .build();
-        App::start(self, manager, head).await
+            .poll_interval(self.poll);
+        if let Some(lease) = self.lease {
+            manager = manager.lease(lease);
+        }
+        if let Some(name) = &self.instance {
+            manager = manager.instance(Arc::clone(name));
+        }
+        App::start(self, manager.build(), head).await
     }
 }
 

@@ -97,7 +97,8 @@ async fn the_place_at_fault_is_found_and_what_comes_before_it_is_committed() {
         let fed: Arc<dyn Consumer> = consumer.clone();
         manager
             .subscribe(
-                Subscription::new(name("a"), Replay::Safe, fed).no_parking()
+                Subscription::new(name("a"), Replay::Safe, fed)
+                    .no_parking()
                     .batch_size(10)
                     .retry(quick()),
             )
@@ -156,7 +157,11 @@ async fn several_faults_in_one_batch_are_each_found() {
     let manager = store.manager();
     let fed: Arc<dyn Consumer> = consumer.clone();
     manager
-        .subscribe(Subscription::new(name("a"), Replay::Safe, fed).no_parking().retry(quick()))
+        .subscribe(
+            Subscription::new(name("a"), Replay::Safe, fed)
+                .no_parking()
+                .retry(quick()),
+        )
         .unwrap();
     note(&store, 1..=8).await;
     for at in [3, 5] {

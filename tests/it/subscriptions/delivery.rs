@@ -8,7 +8,8 @@ use std::{
 use async_trait::async_trait;
 use uno_core::{
     Checkpoint, CheckpointStore as _, CheckpointWrite, Decoder, Envelope, EventFilter, EventId,
-    EventName, EventSet, EventStore, Position, ReadLog, RecordedEvent, StoreEpoch, SubscriptionStore,
+    EventName, EventSet, EventStore, Position, ReadLog, RecordedEvent, StoreEpoch,
+    SubscriptionStore,
 };
 use uno_events::{
     Batch, ConsumeError, Consumer, Replay, StopReason, Subscription, SubscriptionManager,

@@ -10,11 +10,15 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use uno_core::{
-    AppendError, BoxError, Checkpoint, CheckpointStore, CheckpointWrite, CommitError, Envelope,
-    Event, EventSet, EventStore, EventStoreExt, ExpectedVersion, Head, Lane, LaneAttempt,
+    AppendError, BoxError, Checkpoint, CheckpointStore, CheckpointWrite, Clock, CommitError,
+    Envelope, Event, EventSet, EventStore, EventStoreExt, ExpectedVersion, Head, Lane, LaneAttempt,
     LaneClaim, LaneGrant, LaneRecord, LaneRelease, LeaseStore, LogPage, ParkedEvent, ParkedGroup,
     ParkedKey, ParkingRequest, ParkingStore, Position, ReadLog, ReadStream, Receipt, RecordedEvent,
     StoreChange, StoreError, StreamAppend, SubscriptionName, SubscriptionStore,
@@ -68,6 +72,18 @@ pub(crate) async fn note(
 ) -> Receipt {
     let events: Vec<Noted> = numbers.into_iter().map(|n| Noted { n }).collect();
     append(store, &events).await
+}
+
+/// Appends to a stream of its own.
+pub(crate) async fn note_in(store: &dyn EventStore, stream: &str, n: u32) -> Receipt {
+    store
+        .append_events(
+            stream.parse().unwrap(),
+            ExpectedVersion::Any,
+            &[Noted { n }],
+        )
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn ignore(
@@ -125,6 +141,10 @@ impl Fragile {
 
     pub(crate) fn mend(&self) {
         self.failing.lock().unwrap().clear();
+    }
+
+    pub(crate) fn mend_only(&self, number: u32) {
+        self.failing.lock().unwrap().retain(|n| *n != number);
     }
 
     pub(crate) fn subscription(&self, subscription: &str) -> Subscription {
@@ -228,6 +248,16 @@ impl TestStore {
         }
     }
 
+    /// A store whose clock is that of the runtime: in a test with paused time, leases run out without anybody waiting.
+    pub(crate) fn timed() -> Self {
+        Self {
+            inner: MemoryStore::builder()
+                .clock(Arc::new(TokioClock::new()))
+                .build(),
+            faults: Arc::default(),
+        }
+    }
+
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
     }
@@ -263,6 +293,22 @@ impl TestStore {
             .await
             .unwrap();
         saved.map(|checkpoint| checkpoint.position().get())
+    }
+}
+
+/// Goes with the runtime's time.
+#[derive(Debug)]
+struct TokioClock(DateTime<Utc>, Instant);
+
+impl TokioClock {
+    fn new() -> Self {
+        Self("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0 + self.1.elapsed()
     }
 }
 
@@ -492,6 +538,20 @@ pub(crate) async fn status(
     subscription: &str,
 ) -> SubscriptionStatus {
     manager.status_of(&name(subscription)).await.unwrap()
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(mut so: impl AsyncFnMut() -> bool) {
+    while !so().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The lanes of a subscription that a manager runs.
+pub(crate) async fn lanes_here(manager: &SubscriptionManager, subscription: &str) -> Vec<u16> {
+    let status = status(manager, subscription).await;
+    let here = status.lanes().iter().filter(|lane| lane.is_here());
+    here.map(|lane| lane.lane().get()).collect()
 }
 
 /// Waits until the subscription has stopped, and says why.

@@ -95,10 +95,14 @@ impl Runner {
         self.filter = self.entry.spec.consumer.filter();
         loop {
             if self.link.stop.is_cancelled() {
+                self.hand_on_attempts().await;
                 return LaneEnd::Asked;
             }
             match self.follow().await {
-                Err(Halt::Asked) => return LaneEnd::Asked,
+                Err(Halt::Asked) => {
+                    self.hand_on_attempts().await;
+                    return LaneEnd::Asked;
+                }
                 Err(Halt::Lost) => return LaneEnd::Lost,
                 Err(Halt::Stop(why)) => {
                     self.forget_attempts().await;

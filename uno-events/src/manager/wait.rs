@@ -135,7 +135,7 @@ impl SubscriptionManager {
                     continue;
                 }
                 // One without a key can't be parked.
-                let Ok(key) = entry.spec.consumer.key(&event) else {
+                let Some(key) = entry.spec.key(&event) else {
                     continue;
                 };
                 let found = store.parked_key(name, &key).await?;

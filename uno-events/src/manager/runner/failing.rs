@@ -120,6 +120,15 @@ impl Runner {
         }
     }
 
+    /// Whoever has the lane next goes on counting where this one has stopped.
+    pub(super) async fn hand_on_attempts(&mut self) {
+        if let Some(fault) = self.trouble.fault() {
+            let (position, attempts) = (fault.position, fault.attempts);
+            // When it fails, the event has more attempts left than it should.
+            let _ = self.send_attempt(position, attempts).await;
+        }
+    }
+
     /// A subscription that has stopped because of an event is started by a person, who has done something about it: what was tried
     /// before does not count then.
     pub(super) async fn forget_attempts(&mut self) {

@@ -1,11 +1,6 @@
 //! How a [`Runner`] parks: by key, within the move of the checkpoint.
 
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use uno_core::{Checkpoint, Lane, ParkedFailure, ParkingWrite, RecordedEvent, StoreError};
 
@@ -16,12 +11,8 @@ impl Runner {
     /// How many keys are looked up at a time.
     const PAGE: usize = 1_000;
 
-    /// The key of an event, if it can be known.
     pub(super) fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Option<Cow<'e, str>> {
-        let spec = &self.entry.spec;
-        // A key that can't be worked out is found again when the event is handled, and told then.
-        let key = catch_unwind(AssertUnwindSafe(|| spec.consumer.key(event)));
-        key.ok()?.ok().filter(|key| is_key(key))
+        self.entry.spec.key(event)
     }
 
     /// Whether an event is for this lane. One without a key is for the lane of its stream, so that one lane stops at it.
@@ -148,9 +139,4 @@ impl Runner {
         let (subscription, lane) = (self.entry.spec.name.as_str(), self.lane().get());
         tracing::error!(name: crate::telemetry::PARKED, subscription, lane, position = position.get(), "parked");
     }
-}
-
-/// Whether a text can be kept as a key.
-fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control)
 }
