@@ -54,7 +54,8 @@ impl Lanes {
             let (subscription, lane) = (write.subscription(), write.of_lane());
             let row = self.row(subscription, lane);
             let lease = row.and_then(|row| row.holder.as_ref().map(|_| Fence::new(row.fence)));
-            if lease != write.fence() {
+            let is_missing = row.is_none() && self.0.get(subscription).is_some_and(|of| of.claimed);
+            if is_missing || lease != write.fence() {
                 return Err(Stale::Lease {
                     subscription: subscription.clone(),
                     lane,

@@ -57,7 +57,7 @@ impl Parking {
             match write {
                 ParkingWrite::Park { position, .. } => {
                     if !change.contains(stored, *position) {
-                        change.removed.remove(position);
+                        // One that was taken off before is among those added then, and stays among those removed.
                         change.added.insert(*position);
                     }
                 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use uno_core::{
-    BoxError, CheckpointStore, Decoder, Envelope, EventStoreExt, ExpectedVersion, StreamId,
+    BoxError, CheckpointStore, Decoder, Envelope, EventStoreExt, ExpectedVersion, Lane, StreamId,
 };
 use uno_cqrs::{Projection, Projector};
 use uno_events::{ConsumeError, Consumer, Replay, RetryPolicy, Subscription, SubscriptionManager};
@@ -81,10 +81,7 @@ pub(super) async fn rows_and_checkpoint_commit_together<H: BackendHarness>(
         );
     }
     let last = log(&**store).await[2].position();
-    let checkpoint = store
-        .load_checkpoint(&name(), uno_core::Lane::FIRST)
-        .await
-        .unwrap();
+    let checkpoint = store.load_checkpoint(&name(), Lane::FIRST).await.unwrap();
     assert_eq!(
         checkpoint.map(|checkpoint| checkpoint.position()),
         Some(last)
@@ -129,10 +126,7 @@ pub(super) async fn a_failing_event_is_named_and_commits_nothing<H: BackendHarne
         let first = format!("{account}/1");
         assert_eq!(harness.row(store, guard, &first).await.unwrap(), None);
         assert_eq!(
-            store
-                .load_checkpoint(&name(), uno_core::Lane::FIRST)
-                .await
-                .unwrap(),
+            store.load_checkpoint(&name(), Lane::FIRST).await.unwrap(),
             None
         );
     }

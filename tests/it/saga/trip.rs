@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use uno_core::{
     Backend, Checkpoint, CheckpointWrite, Command, CommandId, CommandSet, Commit, Decoder,
-    Envelope, Event, EventStoreExt, ExpectedVersion, Metadata, Position, SubscriptionName,
+    Envelope, Event, EventStoreExt, ExpectedVersion, Lane, Metadata, Position, SubscriptionName,
 };
 use uno_cqrs::{CommandOutcome, Verdict};
 use uno_events::{Batch, ConsumeError, Consumer};
@@ -165,7 +165,7 @@ pub(super) async fn feed<S: Saga, B: Backend>(
     store: &B,
 ) -> Result<(), ConsumeError> {
     let saved = store
-        .load_checkpoint(&subscription(), uno_core::Lane::FIRST)
+        .load_checkpoint(&subscription(), Lane::FIRST)
         .await
         .unwrap();
     let from = saved.map(|checkpoint| checkpoint.position());

@@ -16,9 +16,10 @@ use tokio::sync::watch;
 use uno_core::{
     AppendError, Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError,
     Document, DocumentStore, DueTimers, EventStore, ExpectedVersion, Head, HistoryRecord,
-    InboxRecord, InboxStore, LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage,
-    ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, Stale, StoreChange, StoreError,
-    StreamAppend, StreamId, SubscriptionName, Timer, TimerStore, Transactional, Version,
+    InboxRecord, InboxStore, Lane, LogPage, ProcessRecord, ProcessStatus, ProcessStore,
+    QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, Stale, StoreChange,
+    StoreError, StreamAppend, StreamId, SubscriptionName, Timer, TimerStore, Transactional,
+    Version,
 };
 use uuid::Uuid;
 
@@ -309,9 +310,7 @@ impl<B: Backend> CheckpointStore for Faulty<B> {
         subscription: &SubscriptionName,
     ) -> Result<Option<Checkpoint>, StoreError> {
         self.read().await?;
-        self.inner
-            .load_checkpoint(subscription, uno_core::Lane::FIRST)
-            .await
+        self.inner.load_checkpoint(subscription, Lane::FIRST).await
     }
 
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {

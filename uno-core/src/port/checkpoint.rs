@@ -18,6 +18,7 @@ use crate::{CommitError, EventId, Position, StoreEpoch, StoreError};
 /// 5. **Fences.** A write with a [fence](CheckpointWrite::fenced) takes effect only while the lane's lease has that fence, and one
 ///    without a fence only while nobody has the lane on lease. A lease that has run out and was neither given back nor taken over
 ///    counts as one; a lane that was given back is on nobody's lease, also not on its last holder's. Else the write is [`Stale`](crate::Stale::Lease).
+///    So is one to a lane that the subscription, once it was [claimed](super::LeaseStore), does not have.
 /// 6. **Parking.** What a write [parks](CheckpointWrite::parking) and takes off takes effect exactly if the move does, as
 ///    [`ParkingStore`](super::ParkingStore) says.
 #[async_trait]

@@ -16,19 +16,22 @@ use crate::{CommitError, Position, StoreError};
 ///
 /// # Contract
 /// 1. **One holder.** A lane is granted to one owner at a time. A lane is free when it was never held, was given back, or
-///    its lease has run out; and, for a claim that [takes over](LaneClaim::taking_over), when its holder bears the same name.
+///    its lease has run out; and, for a claim that [takes over](LaneClaim::taking_over), when its holder bears the same name. Others of that
+///    name do not count among those who share any more.
 /// 2. **Fences rise.** Whoever takes a lane gets a higher fence than the lane ever had. Who keeps one keeps its fence.
 /// 3. **Shares.** With `m` owners that have claimed within their lease, an owner holds at most its
 ///    [share](LaneGrant::share): lanes divided by `m`, and of the remainder one more for those who hold most. A claim takes free
 ///    lanes, lowest first, up to the share; what is held beyond it is kept until it is given back.
-/// 4. **Renewal.** A claim renews every lane that its owner holds. A lane that was taken from the owner meanwhile is not
-///    among those granted any more.
+/// 4. **Renewal.** A claim renews every lane that its owner holds, also one whose lease has run out if nobody has taken it. A lane
+///    that was taken from the owner meanwhile is not among those granted any more.
 /// 5. **The first claim** creates the subscription with the lanes it wants (one unless it is said), and where it
-///    [starts](LaneClaim::starting_at): a lane never gets a start once the subscription is there.
-/// 6. **Another number of lanes.** When a claim wants another number than there are, a place is fixed, the furthest checkpoint of
-///    all lanes, and told as [`drain_to`](LaneGrant::drain_to). Once all lanes are exactly there, the next claim changes
-///    the number: each lane starts from that place, free, with a higher fence. What was wanted last counts. While lanes are
-///    being drained, claims go on granting them.
+///    [starts](LaneClaim::starting_at): a lane never gets a start once the subscription is there. One that was written to before its first
+///    claim is there: it has the lanes up to the last that was written to, each where it is.
+/// 6. **Another number of lanes.** When a claim wants another number than there are, all lanes are drained to one place, the furthest
+///    checkpoint of all of them, told as [`drain_to`](LaneGrant::drain_to). A holder that goes further before it hears of it moves the place. Once all
+///    lanes are exactly there, the next claim, or the same if they are already, changes the number: each lane starts from that place,
+///    free, with a higher fence, and without attempts. What was wanted last counts, also when that is the number there is. While lanes are being
+///    drained, claims go on granting them.
 /// 7. **An unclean end** is told to whoever takes the lane next: [`was_abandoned`](LaneLease::was_abandoned), with the attempt
 ///    that was noted last.
 /// 8. **Giving back** frees the lanes that the owner still holds at once, and disturbs no lane that it does not hold.

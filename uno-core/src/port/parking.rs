@@ -26,7 +26,7 @@ use crate::{EventId, Position, StoreError};
 ///    [`Stale`](crate::Stale::Parked).
 /// 5. **In order.** Events of a key are read in the order of their positions, keys and fingerprints in that of their bytes.
 /// 6. **Requests.** `request` notes one for a parked key, in place of one that is there; for a key that is not parked it
-///    answers `false` and does nothing. It needs no lease.
+///    answers `false` and does nothing. It needs no lease. A request that replaces another is as old as itself.
 #[async_trait]
 pub trait ParkingStore: fmt::Debug + Send + Sync + 'static {
     /// The parked keys of a subscription after this one, at most `limit`.

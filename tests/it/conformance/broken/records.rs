@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uno_core::{
     Checkpoint, CheckpointStore as _, Direction, Document, DocumentStore as _, EventStore as _,
-    Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore as _, QueuedMessage,
-    Snapshot, StoreError, StreamId, SubscriptionName, Transactional as _,
+    Lane, Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore as _,
+    QueuedMessage, Snapshot, StoreError, StreamId, SubscriptionName, Transactional as _,
 };
 
 use super::{Fault, distort::normalised, store::Broken};
@@ -132,10 +132,7 @@ impl Broken {
         let folded = self.folded(name.as_str());
         let name = SubscriptionName::new(folded).unwrap_or_else(|_| name.clone());
         let epoch = self.inner.head().await?.epoch();
-        let found = self
-            .inner
-            .load_checkpoint(&name, uno_core::Lane::FIRST)
-            .await?;
+        let found = self.inner.load_checkpoint(&name, Lane::FIRST).await?;
         Ok(match (self.fault, found) {
             _ if self.gone() => None,
             (Fault::MissingCheckpointsAreAtTheStart, None) => Some(Checkpoint::start(epoch)),

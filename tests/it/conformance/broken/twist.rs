@@ -10,8 +10,8 @@ use uno_core::{
     CheckpointStore as _, CheckpointWrite, Commit, DocumentStore as _, DocumentWrite, EventId,
     EventStore as _,
     ExpectedVersion::{Any, Exact, NoStream, StreamExists},
-    Metadata, NewEvent, Payload, Position, ProcessStore as _, ReadStream, Snapshot, StreamAppend,
-    StreamId, TimerWrite, Transactional as _, Version, Work,
+    Lane, Metadata, NewEvent, Payload, Position, ProcessStore as _, ReadStream, Snapshot,
+    StreamAppend, StreamId, TimerWrite, Transactional as _, Version, Work,
 };
 use uno_store_memory::MemoryTx;
 
@@ -274,7 +274,7 @@ impl Broken {
             let name = write.subscription().clone();
             let stored = self
                 .inner
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
+                .load_checkpoint(&name, Lane::FIRST)
                 .await
                 .unwrap_or_default()
                 .map(|stored| stored.position());

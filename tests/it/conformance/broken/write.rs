@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::task::yield_now;
 use uno_core::{
     AppendError, CheckpointStore as _, Commit, CommitError, DocumentStore as _, EventStore as _,
-    ExpectedVersion, Position, ProcessStore as _, ReadLog, Receipt, Stale, StoreError,
+    ExpectedVersion, Lane, Position, ProcessStore as _, ReadLog, Receipt, Stale, StoreError,
     StreamAppend, StreamAppended, StreamId, TimerWrite, Transactional as _, Version,
 };
 use uno_store_memory::MemoryTx;
@@ -269,7 +269,7 @@ impl Broken {
         for write in &commit.checkpoints {
             let stored = self
                 .inner
-                .load_checkpoint(write.subscription(), uno_core::Lane::FIRST)
+                .load_checkpoint(write.subscription(), Lane::FIRST)
                 .await?;
             if stored.map(|stored| stored.position()) != write.expected() {
                 return Err(CommitError::Stale(Stale::Checkpoint(

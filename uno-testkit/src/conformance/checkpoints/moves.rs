@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use uno_core::{
     Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError, DocumentWrite, EventId,
-    EventStore as _, ExpectedVersion::Any, Position, Stale, StoreEpoch, StreamAppend,
+    EventStore as _, ExpectedVersion::Any, Lane, Position, Stale, StoreEpoch, StreamAppend,
     SubscriptionName, Transactional as _,
 };
 
@@ -27,9 +27,7 @@ pub async fn a_checkpoint_moves_from_where_it_is_expected<H: BackendHarness>(
             .save_checkpoint(CheckpointWrite::new(name.clone(), before, there))
             .await?;
         assert_eq!(
-            t.store()
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
-                .await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(there)
         );
         before = Some(there.position());
@@ -59,9 +57,7 @@ pub async fn a_checkpoint_that_is_elsewhere_does_not_move<H: BackendHarness>(
             &name,
         );
         assert_eq!(
-            t.store()
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
-                .await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(there),
             "expected at {wrong:?}"
         );
@@ -83,12 +79,7 @@ pub async fn a_missing_checkpoint_is_nowhere<H: BackendHarness>(t: &Trial<H>) ->
             &name,
         );
     }
-    assert_eq!(
-        t.store()
-            .load_checkpoint(&name, uno_core::Lane::FIRST)
-            .await?,
-        None
-    );
+    assert_eq!(t.store().load_checkpoint(&name, Lane::FIRST).await?, None);
     Ok(())
 }
 
@@ -106,9 +97,7 @@ pub async fn a_checkpoint_may_go_back<H: BackendHarness>(t: &Trial<H>) -> Outcom
         ))
         .await?;
     assert_eq!(
-        t.store()
-            .load_checkpoint(&name, uno_core::Lane::FIRST)
-            .await?,
+        t.store().load_checkpoint(&name, Lane::FIRST).await?,
         Some(start)
     );
     t.store()
@@ -152,9 +141,7 @@ pub async fn of_many_who_move_it_one_wins<H: BackendHarness>(t: &Trial<H>) -> Ou
             panic!("round {round} had {} winners", won.len())
         };
         assert_eq!(
-            t.store()
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
-                .await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(*winner)
         );
         before = Some(winner.position());
@@ -178,11 +165,11 @@ pub async fn a_checkpoint_moves_with_its_commit<H: BackendHarness>(t: &Trial<H>)
     })
     .await?;
     assert_eq!(
-        t.store().load_checkpoint(&a, uno_core::Lane::FIRST).await?,
+        t.store().load_checkpoint(&a, Lane::FIRST).await?,
         Some(at(1))
     );
     assert_eq!(
-        t.store().load_checkpoint(&b, uno_core::Lane::FIRST).await?,
+        t.store().load_checkpoint(&b, Lane::FIRST).await?,
         Some(at(2))
     );
     let result = t
@@ -204,7 +191,7 @@ pub async fn a_checkpoint_moves_with_its_commit<H: BackendHarness>(t: &Trial<H>)
         .await;
     stale(result.map(drop), &b);
     assert_eq!(
-        t.store().load_checkpoint(&a, uno_core::Lane::FIRST).await?,
+        t.store().load_checkpoint(&a, Lane::FIRST).await?,
         Some(at(1)),
         "the other one stays too"
     );
@@ -221,7 +208,7 @@ pub async fn effects_beside_a_checkpoint_happen_once<H: BackendHarness>(t: &Tria
             let mut won = 0_u32;
             loop {
                 let before = store
-                    .load_checkpoint(&name, uno_core::Lane::FIRST)
+                    .load_checkpoint(&name, Lane::FIRST)
                     .await?
                     .map(|checkpoint| checkpoint.position());
                 let number = before.map_or(0, Position::get);
@@ -279,9 +266,7 @@ pub async fn a_checkpoint_stays_when_its_events_conflict<H: BackendHarness>(
         "the stream is there"
     );
     assert_eq!(
-        t.store()
-            .load_checkpoint(&name, uno_core::Lane::FIRST)
-            .await?,
+        t.store().load_checkpoint(&name, Lane::FIRST).await?,
         Some(at(1))
     );
     Ok(())
@@ -307,9 +292,7 @@ pub async fn a_dropped_move_happens_or_does_not<H: BackendHarness>(t: &Trial<H>)
             Err(error) => stale(Err(error), &name),
         }
         assert_eq!(
-            t.store()
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
-                .await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(at(1))
         );
         t.store()
@@ -320,9 +303,7 @@ pub async fn a_dropped_move_happens_or_does_not<H: BackendHarness>(t: &Trial<H>)
             ))
             .await?;
         assert_eq!(
-            t.store()
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
-                .await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(at(2))
         );
     }

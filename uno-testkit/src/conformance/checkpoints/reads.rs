@@ -2,7 +2,7 @@
 
 use uno_core::{
     Checkpoint, CheckpointStore as _, CheckpointWrite, EventId, EventStore as _,
-    ExpectedVersion::Any, Position, StoreEpoch,
+    ExpectedVersion::Any, Lane, Position, StoreEpoch,
 };
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub async fn a_subscription_that_never_saved_has_no_checkpoint<H: BackendHarness
 ) -> Outcome {
     assert_eq!(
         t.store()
-            .load_checkpoint(&subscription("a"), uno_core::Lane::FIRST)
+            .load_checkpoint(&subscription("a"), Lane::FIRST)
             .await?,
         None
     );
@@ -28,7 +28,7 @@ pub async fn a_subscription_that_never_saved_has_no_checkpoint<H: BackendHarness
         .await?;
     assert_eq!(
         t.store()
-            .load_checkpoint(&subscription("a"), uno_core::Lane::FIRST)
+            .load_checkpoint(&subscription("a"), Lane::FIRST)
             .await?,
         None
     );
@@ -55,9 +55,7 @@ pub async fn a_checkpoint_comes_back_equal<H: BackendHarness>(t: &Trial<H>) -> O
             .save_checkpoint(CheckpointWrite::new(name.clone(), None, checkpoint))
             .await?;
         assert_eq!(
-            t.store()
-                .load_checkpoint(&name, uno_core::Lane::FIRST)
-                .await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(checkpoint)
         );
     }
@@ -77,8 +75,11 @@ pub async fn checkpoints_are_listed_by_name<H: BackendHarness>(t: &Trial<H>) -> 
     expected.sort_unstable();
     let listed = t.store().list_checkpoints().await?;
     assert_eq!(listed.len(), names.len());
-    for ((name, checkpoint), (expected, number)) in listed.into_iter().zip(expected) {
-        assert_eq!((name.as_str(), checkpoint), (*expected, at(number)?));
+    for ((name, lane, checkpoint), (expected, number)) in listed.into_iter().zip(expected) {
+        assert_eq!(
+            (name.as_str(), lane, checkpoint),
+            (*expected, Lane::FIRST, at(number)?)
+        );
     }
     Ok(())
 }
@@ -111,7 +112,7 @@ pub async fn subscriptions_with_like_names_are_apart<H: BackendHarness>(t: &Tria
     for (number, name) in (1..).zip(&names) {
         assert_eq!(
             t.store()
-                .load_checkpoint(&subscription(name), uno_core::Lane::FIRST)
+                .load_checkpoint(&subscription(name), Lane::FIRST)
                 .await?,
             Some(at(number)?),
             "{name:?}"
