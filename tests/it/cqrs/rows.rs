@@ -193,7 +193,9 @@ async fn rows_take_every_event_once_whatever_the_store_says() {
                 let name = uno_core::SubscriptionName::new("sums").unwrap();
                 let quick = RetryPolicy::new().base(Duration::from_millis(1));
                 let subscription = Subscription::new(name, Replay::Safe, Arc::new(projector));
-                let manager = SubscriptionManager::new(faulty.clone(), faulty.clone());
+                let manager = SubscriptionManager::builder(faulty.clone(), faulty.clone())
+                    .instance("projector")
+                    .build();
                 manager
                     .subscribe(subscription.batch_size(2).retry(quick))
                     .unwrap();

@@ -289,7 +289,7 @@ impl TestStore {
     pub(crate) async fn checkpoint(&self, subscription: &str) -> Option<u64> {
         let saved = self
             .inner
-            .load_checkpoint(&name(subscription), uno_core::Lane::FIRST)
+            .load_checkpoint(&name(subscription), Lane::FIRST)
             .await
             .unwrap();
         saved.map(|checkpoint| checkpoint.position().get())
