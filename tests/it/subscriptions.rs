@@ -5,14 +5,17 @@
     reason = "helpers of tests are tests too: one that panics has failed"
 )]
 
+mod attempts;
 mod checkpoints;
 mod counting;
 mod delivery;
 mod failure;
 mod faulty_store;
 mod feed;
+mod lanes;
 mod ledger;
 mod lifecycle;
+mod notices;
 mod parking;
 mod shared_names;
 mod sharing;

@@ -130,8 +130,8 @@ pub async fn who_lost_its_lane_changes_nothing<H: BackendHarness>(t: &Trial<H>) 
                 }
                 // Some go on for as long as they can.
                 for _ in 0..=number * 2 {
-                    let there = store.load_checkpoint(&mail(), Lane::FIRST).await?;
-                    let there = there.map(|there| there.position());
+                    let there_is = store.load_checkpoint(&mail(), Lane::FIRST).await?;
+                    let there = there_is.map(|there| there.position());
                     let place = there.map_or(0, Position::get);
                     if place == MOVES {
                         return Ok::<_, BoxError>((won, lost));
@@ -155,6 +155,10 @@ pub async fn who_lost_its_lane_changes_nothing<H: BackendHarness>(t: &Trial<H>) 
                         }
                         Err(CommitError::Stale(Stale::Lease { .. })) => {
                             lost += 1;
+                            // Whoever took it moves it first: if all took it back at once, nobody might ever come to move it.
+                            while store.load_checkpoint(&mail(), Lane::FIRST).await? == there_is {
+                                tokio::task::yield_now().await;
+                            }
                             break;
                         }
                         // Another run has moved it, and was overtaken in turn.
