@@ -48,7 +48,14 @@ pub async fn no_lane_is_held_by_two<H: BackendHarness>(t: &Trial<H>) -> Outcome 
                     }
                     assert_eq!(grant.held().len(), held.len(), "{held:?}: {grant:?}");
                     granted += held.len();
+                }
+                // Time for others to ask for them in vain.
+                for _ in 0..4 {
+                    tokio::task::yield_now().await;
+                }
+                {
                     // Before they are given back: from then on, anybody may hold them.
+                    let mut holders = holders.lock().unwrap_or_else(PoisonError::into_inner);
                     holders.retain(|_, holder| *holder != number);
                 }
                 held.clear();
