@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests too: one that panics has failed"
 )]
 
+mod aborting;
 mod attempts;
 mod checkpoints;
 mod counting;
@@ -19,6 +20,7 @@ mod notices;
 mod parking;
 mod shared_names;
 mod sharing;
+mod stores;
 mod support;
 mod telemetry;
 mod waiting;

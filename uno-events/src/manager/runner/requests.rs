@@ -23,14 +23,18 @@ pub(super) struct Retrying {
 const WAS_TRIED: &str = "the process that tried it again ended before it was done";
 
 impl Runner {
-    /// Carries out a part of what is asked for, so that the events of other keys come in between. Whether there was something.
-    pub(super) async fn carry_out_requests(&mut self, place: &mut Place) -> Step<bool> {
+    /// Whether there is something that was asked for.
+    pub(super) fn has_requests(&self) -> bool {
+        self.retrying.is_some() || !self.link.mailbox.is_empty()
+    }
+
+    /// Carries out a part of what is asked for.
+    pub(super) async fn carry_out_requests(&mut self, place: &mut Place) -> Step<()> {
         if let Some(retrying) = self.retrying.clone() {
-            self.retry(place, retrying).await?;
-            return Ok(true);
+            return self.retry(place, retrying).await;
         }
         let Some((key, request)) = self.link.mailbox.take() else {
-            return Ok(false);
+            return Ok(());
         };
         // Before the request is taken off the store, so that nobody takes this lane for idle.
         self.busy();
@@ -41,14 +45,13 @@ impl Runner {
         };
         let Some(parked) = parked.filter(|parked| parked.request() == Some(request)) else {
             // It was carried out, or is not what is asked for any more.
-            return Ok(true);
+            return Ok(());
         };
         match request {
-            ParkingRequest::Discard => self.discard(place, key).await?,
-            ParkingRequest::Skip => self.skip(place, &parked, key).await?,
-            ParkingRequest::Retry => self.begin(place, &parked, key).await?,
+            ParkingRequest::Discard => self.discard(place, key).await,
+            ParkingRequest::Skip => self.skip(place, &parked, key).await,
+            ParkingRequest::Retry => self.begin(place, &parked, key).await,
         }
-        Ok(true)
     }
 
     async fn request_failed(
@@ -124,8 +127,6 @@ impl Runner {
             self.parked.remove(key);
             self.retrying = None;
         }
-        // The events of other keys have their turn.
-        tokio::task::yield_now().await;
         Ok(())
     }
 
