@@ -66,7 +66,7 @@ impl Broken {
                 let name = owner.name().trim().to_lowercase();
                 owner = LeaseOwner::from_parts(owner.id(), name);
             }
-            Fault::LeasesRunOutEarly => lease /= 16,
+            Fault::LeasesRunOutEarly => lease /= 1_000,
             Fault::RenewsNothing if there.iter().any(|lane| lane.holder() == Some(&owner)) => {
                 lease = Duration::ZERO;
             }

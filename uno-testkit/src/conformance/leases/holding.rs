@@ -72,7 +72,7 @@ pub async fn a_lane_whose_lease_has_run_out_is_granted_to_another<H: BackendHarn
 /// Guarantee 1: no lease has run out before its time, counted from the claim by the store's clock.
 pub async fn no_lease_runs_out_before_its_time<H: BackendHarness>(t: &Trial<H>) -> Outcome {
     let (mut holder, mut other) = (LeaseOwner::new("ada"), LeaseOwner::new("bob"));
-    for lease in [20, 150].map(Duration::from_millis) {
+    for lease in [20, 250].map(Duration::from_millis) {
         t.release(leaving(&holder)).await?;
         let start = t.now().await?;
         let claimed = LaneClaim::new(mail(), holder.clone(), lease);
