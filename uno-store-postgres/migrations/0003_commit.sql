@@ -108,7 +108,21 @@ BEGIN
 
     -- What the callers take for granted, apart from streams. Rows are locked kind by kind, each in the order of their
     -- keys, by everybody: so nobody waits in a circle.
-    IF c_name IS NOT NULL THEN
+    IF cardinality(c_name) = 1 THEN
+        -- As below, for one by itself.
+        SELECT t.position, CASE WHEN t.owner IS NOT NULL THEN t.fence END AS fence INTO r
+        FROM {schema}.checkpoints t WHERE t.name = c_name[1] AND t.lane = c_lane[1] FOR UPDATE;
+        IF NOT FOUND AND EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c_name[1])
+            OR r.fence IS DISTINCT FROM c_fence[1] THEN
+            status[c_caller[1]] := 11;
+        ELSIF r.position IS DISTINCT FROM c_expected[1] THEN
+            status[c_caller[1]] := 2;
+        END IF;
+        IF status[c_caller[1]] > 0 THEN
+            stale := true;
+            detail[c_caller[1]] := 1;
+        END IF;
+    ELSIF c_name IS NOT NULL THEN
         FOR r IN
             WITH found AS MATERIALIZED (
                 SELECT t.name, t.lane, t.position, t.fence, t.owner
@@ -461,14 +475,22 @@ BEGIN
     END IF;
 
     IF c_name IS NOT NULL THEN
-        UPDATE {schema}.checkpoints t
-        SET epoch = c.epoch, position = c.position, event_id = c.event, saved_at = clock_timestamp()
-        FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected, c_epoch, c_position, c_event)
-            c(caller, name, lane, fence, expected, epoch, position, event)
-        WHERE t.name = c.name AND t.lane = c.lane AND status[c.caller] = 0
-            -- A row that has come since.
-            AND t.position IS NOT DISTINCT FROM c.expected
-            AND CASE WHEN t.owner IS NOT NULL THEN t.fence END IS NOT DISTINCT FROM c.fence;
+        -- Looked at again, for a row that has come since.
+        IF cardinality(c_name) > 1 THEN
+            UPDATE {schema}.checkpoints t
+            SET epoch = c.epoch, position = c.position, event_id = c.event, saved_at = clock_timestamp()
+            FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected, c_epoch, c_position, c_event)
+                c(caller, name, lane, fence, expected, epoch, position, event)
+            WHERE t.name = c.name AND t.lane = c.lane AND status[c.caller] = 0
+              AND t.position IS NOT DISTINCT FROM c.expected
+              AND CASE WHEN t.owner IS NOT NULL THEN t.fence END IS NOT DISTINCT FROM c.fence;
+        ELSE
+            UPDATE {schema}.checkpoints t
+            SET epoch = c_epoch[1], position = c_position[1], event_id = c_event[1], saved_at = clock_timestamp()
+            WHERE t.name = c_name[1] AND t.lane = c_lane[1] AND status[c_caller[1]] = 0
+              AND t.position IS NOT DISTINCT FROM c_expected[1]
+              AND CASE WHEN t.owner IS NOT NULL THEN t.fence END IS NOT DISTINCT FROM c_fence[1];
+        END IF;
         GET DIAGNOSTICS stored = ROW_COUNT;
         IF stored < cardinality(c_name) THEN
             SELECT count(*) - stored INTO wanted FROM unnest(c_caller) c(caller) WHERE status[c.caller] = 0;
