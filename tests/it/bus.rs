@@ -6,7 +6,13 @@
 )]
 
 mod bounds;
+mod groups;
 mod isolation;
+mod layers;
+mod ordering;
+mod queues;
+mod random;
 mod reentrancy;
 mod routing;
+mod spilling;
 mod support;

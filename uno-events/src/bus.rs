@@ -1,41 +1,57 @@
 //! [`EventBus`]: hands events to the handlers of this process.
 
+mod admin;
 mod builder;
+mod call;
+mod deliver;
+mod frame;
+mod gate;
+mod group;
+mod lanes;
 mod limit;
 mod options;
 mod outcome;
+mod pattern;
+mod queue;
+mod report;
+mod route;
 mod routes;
 mod target;
 
 use std::{
+    collections::HashMap,
     fmt,
     future::Future,
     sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use arc_swap::ArcSwap;
 use tracing::Instrument as _;
 use uno_core::{Decoder, EventSet, RecordedEvent};
 
 use self::{
-    limit::{Lender, Limit},
-    routes::{Route, Routes},
-    target::{Decoded, Share, Target},
+    frame::Lender,
+    gate::Gate,
+    group::GroupState,
+    limit::Limit,
+    route::{Interest, Route},
+    routes::Routes,
+    target::Target,
 };
-use crate::{
-    IntoEventHandler, IntoRecordedHandler,
-    guard::{Interrupted, error_text, guarded},
-    telemetry,
-};
+use crate::{Group, IntoEventHandler, IntoRecordedHandler, telemetry};
 
 pub use self::{
+    admin::{HandlerStatus, ShutdownReport},
     builder::EventBusBuilder,
+    group::GroupStatus,
     options::{HandlerOptions, Priority, Topic},
-    outcome::{HandlerOutcome, HandlerResult, Published},
+    outcome::{HandlerOutcome, HandlerResult, Outcomes, Published, Refusal},
+    pattern::{InvalidPattern, NamePattern},
+    queue::{BoundedQueue, Gap, QueueStatus},
 };
 
 /// Hands events to the handlers that are subscribed in this process, and reports what became of each.
@@ -89,8 +105,13 @@ pub use self::{
 pub struct EventBus(Arc<Inner>);
 
 struct Inner {
-    /// The lock is held for as long as it takes to clone or to replace the `Arc`, never across an await or a call.
-    routes: RwLock<Arc<Routes>>,
+    /// Loaded without a lock by whoever publishes, and replaced as a whole.
+    routes: ArcSwap<Routes>,
+    /// Held while routes or groups are changed, one change after the other; never across an await or a call.
+    changes: Mutex<()>,
+    groups: Mutex<HashMap<Group, Arc<GroupState>>>,
+    gate: Arc<Gate>,
+    deferred: AtomicUsize,
     decoder: Decoder,
     limit: Limit,
     time_limit: Option<Duration>,
@@ -117,11 +138,14 @@ impl EventBus {
     }
 
     fn from_parts(decoder: Decoder, max_concurrency: usize, time_limit: Option<Duration>) -> Self {
-        let (routes, limit) = (RwLock::default(), Limit::new(max_concurrency));
         Self(Arc::new(Inner {
-            routes,
+            routes: ArcSwap::default(),
+            changes: Mutex::default(),
+            groups: Mutex::default(),
+            gate: Arc::default(),
+            deferred: AtomicUsize::new(0),
             decoder,
-            limit,
+            limit: Limit::new(max_concurrency),
             time_limit,
         }))
     }
@@ -144,10 +168,8 @@ impl EventBus {
         options: HandlerOptions,
         handler: impl IntoEventHandler<E, Form>,
     ) -> HandlerHandle {
-        let target = target::typed(handler.into_handler());
-        self.add(name.into(), options, target, |routes, route| {
-            routes.add_names::<E>(&route);
-        })
+        let target = target::typed(handler.into_handler().within(&options.layers));
+        self.add(name.into(), Interest::in_set::<E>(), options, target)
     }
 
     /// Calls `handler` for each recorded event of a topic, whatever its type.
@@ -168,10 +190,8 @@ impl EventBus {
         options: HandlerOptions,
         handler: impl IntoRecordedHandler<Form>,
     ) -> HandlerHandle {
-        let target = target::recorded(handler.into_handler());
-        self.add(name.into(), options, target, |routes, route| {
-            routes.add_topic(topic, route);
-        })
+        let target = target::recorded(handler.into_handler().within(&options.layers));
+        self.add(name.into(), topic.into(), options, target)
     }
 
     /// Ends a subscription. Calls that are under way go on; none begins any more. `false` when there is no such
@@ -181,29 +201,46 @@ impl EventBus {
         reason = "whether it was there is of no interest to most"
     )]
     pub fn unsubscribe(&self, handle: HandlerHandle) -> bool {
-        self.change(|routes| routes.remove(handle.0))
+        let _changes = self.0.changing();
+        match self.0.routes.load().without(handle.0) {
+            None => false,
+            Some((routes, removed)) => {
+                self.0.routes.store(Arc::new(routes));
+                removed.unsubscribe();
+                true
+            }
+        }
     }
 
     /// How many handlers are subscribed.
     #[must_use]
     pub fn handlers(&self) -> usize {
-        self.routes().len()
+        self.0.routes.load().len()
     }
 
-    /// Hands an event to all its handlers, and returns when all are done.
+    /// Hands an event to all its handlers, and returns when all are done that are not in a queue.
     ///
     /// Handlers that are subscribed while this runs are not called for it.
     pub async fn publish(&self, event: Arc<RecordedEvent>) -> Published {
-        let routes = self.routes();
-        let matching = routes.matching(&event);
+        let bus = &self.0;
+        let limit = bus.limit.id();
+        let is_within = || Lender::innermost().is_some_and(|within| within.is_of(limit));
+        let Some(_inside) = bus.gate.enter(is_within) else {
+            return Published::refused(event.id());
+        };
+        let handlers = bus.routes.load().matching(&event);
+        // Asked once, as cheaply as can be: a span that nobody wants still costs some.
+        if !tracing::level_enabled!(tracing::Level::DEBUG) {
+            return bus.deliver(&event, &handlers).await;
+        }
         let span = tracing::debug_span!(
             telemetry::PUBLISH,
             event = event.name().as_str(),
             event_id = %event.id(),
             position = event.position().get(),
-            handlers = matching.len(),
+            handlers = handlers.routes().len(),
         );
-        self.deliver(&event, &matching).instrument(span).await
+        bus.deliver(&event, &handlers).instrument(span).await
     }
 
     /// Publishes events one after the other: each is done with before the next.
@@ -222,96 +259,50 @@ impl EventBus {
         }
     }
 
-    async fn deliver(&self, event: &Arc<RecordedEvent>, matching: &[Arc<Route>]) -> Published {
-        let within = Lender::innermost();
-        let mut decoded = Decoded::new(&self.0.decoder, event);
-        let mut outcomes = Vec::with_capacity(matching.len());
-        for class in matching.chunk_by(|one, other| one.priority() == other.priority()) {
-            if let [only] = class {
-                let share = decoded.share_for(only.target());
-                outcomes.extend(self.call(only, event, share, within.as_ref()).await);
-            } else {
-                let calls = class.iter().map(|route| {
-                    let share = decoded.share_for(route.target());
-                    self.call(route, event, share, within.as_ref())
-                });
-                outcomes.extend(join_all(calls).await.into_iter().flatten());
-            }
-        }
-        Published::new(event.id(), outcomes)
-    }
-
-    /// Calls one handler, when there is a place for it. `None` when it was unsubscribed before.
-    async fn call(
-        &self,
-        route: &Route,
-        event: &RecordedEvent,
-        share: Result<Share, HandlerResult>,
-        within: Option<&Lender>,
-    ) -> Option<HandlerOutcome> {
-        let share = match share {
-            Ok(share) => share,
-            Err(result) => return Some(HandlerOutcome::new(Arc::clone(route.name()), result)),
-        };
-        let _place = self
-            .0
-            .limit
-            .take(within.and_then(|handler| handler.of(&self.0.limit)))
-            .await;
-        if !route.is_active() {
-            return None;
-        }
-        let span = tracing::debug_span!(
-            telemetry::HANDLE,
-            handler = &**route.name(),
-            event = event.name().as_str(),
-            event_id = %event.id(),
-            position = event.position().get(),
-        );
-        let call = self
-            .0
-            .limit
-            .within(within, async { route.target().call(share).await })
-            .instrument(span);
-        let result = match guarded(route.time_limit().unwrap_or(self.0.time_limit), call).await {
-            Ok(Ok(())) => HandlerResult::Handled,
-            Ok(Err(error)) => HandlerResult::Failed(error_text(&*error).into()),
-            Err(Interrupted::Panicked(message)) => HandlerResult::Panicked(message.into()),
-            Err(Interrupted::TimedOut(limit)) => HandlerResult::TimedOut(limit),
-        };
-        Some(HandlerOutcome::new(Arc::clone(route.name()), result))
-    }
-
     fn add(
         &self,
         name: Arc<str>,
+        interest: Interest,
         options: HandlerOptions,
         target: Box<dyn Target>,
-        add: impl FnOnce(&mut Routes, Arc<Route>),
     ) -> HandlerHandle {
-        self.change(|routes| {
-            // Drawn while the lock is held, so that the order of handles is that of the routes.
-            let id = NEXT_HANDLE.fetch_add(1, Ordering::Relaxed);
-            add(routes, Arc::new(Route::new(id, name, options, target)));
-            HandlerHandle(id)
-        })
+        let group = options.group.as_ref().map(|group| self.0.group(group));
+        // Drawn while the lock is held, so that the order of handles is that of the routes.
+        let _changes = self.0.changing();
+        let id = NEXT_HANDLE.fetch_add(1, Ordering::Relaxed);
+        let route = Route::new(id, name, interest, options, target, group);
+        let routes = self.0.routes.load().with(Arc::new(route));
+        self.0.routes.store(Arc::new(routes));
+        HandlerHandle(id)
+    }
+}
+
+impl Inner {
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes a copy of the routes and puts it in their place: those who publish keep the one they have.
-    fn change<T>(&self, change: impl FnOnce(&mut Routes) -> T) -> T {
-        let mut guard = self
-            .0
-            .routes
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut routes = Routes::clone(&guard);
-        let result = change(&mut routes);
-        *guard = Arc::new(routes);
-        result
+    fn groups(&self) -> MutexGuard<'_, HashMap<Group, Arc<GroupState>>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn routes(&self) -> Arc<Routes> {
-        Arc::clone(&self.0.routes.read().unwrap_or_else(PoisonError::into_inner))
+    fn group(&self, group: &Group) -> Arc<GroupState> {
+        let mut groups = self.groups();
+        let state = groups
+            .entry(group.clone())
+            .or_insert_with(|| Arc::new(GroupState::new(group.clone())));
+        Arc::clone(state)
+    }
+}
+
+impl Drop for Inner {
+    /// What is in queues is still handled, but nobody waits for it.
+    fn drop(&mut self) {
+        for route in self.routes.load().iter() {
+            if let Some(queue) = route.queue() {
+                queue.drain();
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{future::Future, sync::Arc};
 
 use uno_core::{BoxError, Envelope, EventSet, RecordedEvent};
 
+pub(crate) use self::shared::Handling;
 pub use self::shared::{SharedHandler, SharedRecordedHandler};
 
 /// Handles typed events. `E` is one event type, or an event set whose variants are handled all.

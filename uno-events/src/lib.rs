@@ -60,14 +60,16 @@ mod feed;
 mod fingerprint;
 mod guard;
 mod handler;
+mod layer;
 mod manager;
 mod subscription;
 pub mod telemetry;
 
 pub use crate::{
     bus::{
-        EventBus, EventBusBuilder, HandlerHandle, HandlerOptions, HandlerOutcome, HandlerResult,
-        Priority, Published, Topic,
+        BoundedQueue, EventBus, EventBusBuilder, Gap, GroupStatus, HandlerHandle, HandlerOptions,
+        HandlerOutcome, HandlerResult, HandlerStatus, InvalidPattern, NamePattern, Outcomes,
+        Priority, Published, QueueStatus, Refusal, ShutdownReport, Topic,
     },
     consumer::{Batch, ConsumeError, Consumer},
     feed::LogFeed,
@@ -75,6 +77,10 @@ pub use crate::{
     handler::{
         EventHandler, IntoEventHandler, IntoRecordedHandler, RecordedHandler, Replay,
         SharedHandler, SharedRecordedHandler, handler_fn,
+    },
+    layer::{
+        CallDurations, CallError, CircuitBreaker, CircuitState, HandlerCall, HandlerCounts,
+        HandlerLayer, HandlerMetrics, Layers, Logging, Retry, Timeout, Tracing,
     },
     manager::{
         Happened, LaneStatus, Notice, Notices, StopReason, SubscriptionCounts, SubscriptionError,

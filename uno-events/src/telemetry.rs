@@ -4,6 +4,12 @@
 //! |---|---|---|
 //! | [`PUBLISH`] | debug | `event`, `event_id`, `position`, `handlers` |
 //! | [`HANDLE`] | debug | `handler`, `event`, `event_id`, `position` |
+//! | [`CALL`] | info | `handler`, `event`, `event_id`, `position`, `correlation_id`, `causation_id`, `traceparent`, `earlier_attempts` |
+//! | [`CALL_ENDED`] | debug when it went well, else warn | `handler`, `event`, `event_id`, `position`, `attempts`, `took_us`, `result` |
+//! | [`CALL_RETRY`] | warn | `handler`, `event_id`, `position`, `attempt`, `wait_ms` |
+//! | [`CIRCUIT_OPENED`] | warn | `handler`, `rest_ms` |
+//! | [`QUEUE_FAILED`] | warn | `handler`, `event`, `event_id`, `position`, `result` |
+//! | [`QUEUE_FULL`] | warn | `handler`, `position` |
 //! | [`CONSUME`] | debug | `subscription`, `events`, `first`, `last` |
 //! | [`RETRY`] | warn | `subscription`, `attempt`, `position` |
 //! | [`PARKED`] | error | `subscription`, `lane`, `position` |
@@ -16,6 +22,18 @@
 pub const PUBLISH: &str = "uno.bus.publish";
 /// Span around one call of a handler, on the bus or in a subscription.
 pub const HANDLE: &str = "uno.handle";
+/// Span that the layer [`Tracing`](crate::Tracing) puts around a call or an attempt.
+pub const CALL: &str = "uno.handler.call";
+/// Event of the layer [`Logging`](crate::Logging): a call has ended.
+pub const CALL_ENDED: &str = "uno.handler.ended";
+/// Event of the layer [`Retry`](crate::Retry): a handler has failed and is tried again.
+pub const CALL_RETRY: &str = "uno.handler.retry";
+/// Event of the layer [`CircuitBreaker`](crate::CircuitBreaker): a handler keeps failing and is left alone.
+pub const CIRCUIT_OPENED: &str = "uno.handler.circuit_opened";
+/// Event: a handler that has a queue did not handle an event, and no publisher hears of it.
+pub const QUEUE_FAILED: &str = "uno.bus.queue_failed";
+/// Event: a queue has become full, and its policy has set in.
+pub const QUEUE_FULL: &str = "uno.bus.queue_full";
 /// Span around one batch that a subscription feeds to its consumer.
 pub const CONSUME: &str = "uno.subscription.consume";
 /// Event: a subscription waits before it tries again.

@@ -6,10 +6,13 @@ use std::sync::{
 };
 
 use serde::{Deserialize, Serialize};
-use uno_core::{BoxError, Category, Envelope, Event, EventName, EventSet, RecordedEvent};
+use uno_core::{
+    BoxError, Category, Clock as _, Envelope, Event, EventName, EventSet, NewEvent, Payload,
+    Position, RecordedEvent, SchemaVersion, SystemClock, Version,
+};
 use uno_events::{
-    EventBus, EventHandler, HandlerOptions, HandlerResult, Priority, RecordedHandler, Topic,
-    handler_fn,
+    EventBus, EventHandler, HandlerOptions, HandlerResult, NamePattern, Priority, RecordedHandler,
+    Topic, handler_fn,
 };
 
 use super::support::*;
@@ -36,11 +39,7 @@ async fn handlers_are_found_by_type_set_name_category_and_all() {
     let check = async |event: Arc<RecordedEvent>, expected: &[&str]| {
         let published = bus.publish(Arc::clone(&event)).await;
         assert_eq!(names_called(&calls), expected);
-        let reported: Vec<_> = published
-            .outcomes()
-            .iter()
-            .map(|outcome| outcome.name())
-            .collect();
+        let reported: Vec<_> = published.outcomes().map(|outcome| outcome.name()).collect();
         assert_eq!(reported, expected);
         assert!(published.is_ok());
         assert_eq!(published.event(), event.id());
@@ -71,7 +70,7 @@ async fn a_typed_handler_may_be_for_some_categories_only() {
 #[tokio::test]
 async fn an_event_without_handlers_is_reported_so() {
     let published = EventBus::new().publish(placed(1)).await;
-    assert!(published.is_ok() && published.outcomes().is_empty());
+    assert!(published.is_ok() && published.outcomes().len() == 0);
 }
 
 #[tokio::test]
@@ -129,11 +128,7 @@ async fn priorities_are_called_one_after_the_other_wherever_they_are_subscribed(
             .copied()
             .collect::<Vec<_>>()
     );
-    let reported: Vec<_> = published
-        .outcomes()
-        .iter()
-        .map(|outcome| outcome.name())
-        .collect();
+    let reported: Vec<_> = published.outcomes().map(|outcome| outcome.name()).collect();
     assert_eq!(reported, called);
 }
 
@@ -212,7 +207,7 @@ async fn an_unsubscribed_handler_is_not_called() {
         "a handle means nothing to another bus"
     );
     assert!(bus.unsubscribe(second) && bus.unsubscribe(third));
-    assert!(bus.publish(placed(1)).await.outcomes().is_empty());
+    assert!(bus.publish(placed(1)).await.outcomes().len() == 0);
     assert_eq!(bus.handlers(), 0);
 }
 
@@ -305,4 +300,63 @@ async fn a_thousand_types_are_told_apart() {
     bus.subscribe("placed", calls.noter::<Envelope<Placed>>("placed"));
     bus.publish(placed(1)).await;
     assert_eq!(calls.take(), ["placed"]);
+}
+
+#[tokio::test]
+async fn handlers_are_found_by_the_shape_of_the_name() {
+    let (bus, calls) = (EventBus::new(), Calls::default());
+    for pattern in ["pla*", "*ed", "shipp?d", "*"] {
+        let topic = Topic::Pattern(NamePattern::new(pattern).unwrap());
+        bus.subscribe_recorded(pattern, topic, calls.noter(pattern));
+    }
+    bus.subscribe("typed", calls.noter::<Envelope<Placed>>("typed"));
+    // Twice, since what is found is remembered.
+    for _ in 0..2 {
+        bus.publish(placed(1)).await;
+        assert_eq!(calls.take(), ["pla*", "*ed", "*", "typed"]);
+        bus.publish(shipped(1)).await;
+        assert_eq!(calls.take(), ["*ed", "shipp?d", "*"]);
+    }
+    // And forgotten when who is subscribed changes.
+    let late = bus.subscribe("late", calls.noter::<Envelope<Shipped>>("late"));
+    bus.publish(shipped(1)).await;
+    assert_eq!(calls.take(), ["*ed", "shipp?d", "*", "late"]);
+    bus.unsubscribe(late);
+    bus.publish(shipped(1)).await;
+    assert_eq!(calls.take(), ["*ed", "shipp?d", "*"]);
+}
+
+#[tokio::test]
+async fn more_kinds_of_events_than_are_remembered_find_their_handlers_too() {
+    let (bus, calls) = (EventBus::new(), Calls::default());
+    let topic = Topic::Pattern(NamePattern::new("*_1").unwrap());
+    bus.subscribe_recorded("ones", topic, calls.noter("ones"));
+    let category = Topic::Category(Category::new("seven").unwrap());
+    bus.subscribe_recorded("sevens", category, calls.noter("sevens"));
+    for n in 0..5_000 {
+        let name = format!("kind_{n}_{}", n % 10);
+        let stream = if n % 7 == 0 { "seven-1" } else { "other-1" };
+        let event = NewEvent::from_payload(
+            EventName::new(name).unwrap(),
+            SchemaVersion::FIRST,
+            Payload::from_json("{}").unwrap(),
+        );
+        let (version, position) = (Version::new(1).unwrap(), Position::new(1).unwrap());
+        let event = RecordedEvent::record(
+            &event,
+            stream.parse().unwrap(),
+            version,
+            position,
+            SystemClock::new().now(),
+        );
+        bus.publish(Arc::new(event)).await;
+        let mut expected = Vec::new();
+        if n % 10 == 1 {
+            expected.push("ones");
+        }
+        if n % 7 == 0 {
+            expected.push("sevens");
+        }
+        assert_eq!(calls.take(), expected, "{n}");
+    }
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use uno_core::{
-    BoxError, Clock as _, Event, EventSet, NewEvent, Position, RecordedEvent, SystemClock, Version,
+    BoxError, Clock as _, Event, EventName, EventSet, NewEvent, Payload, Position, RecordedEvent,
+    SchemaVersion, SystemClock, Version,
 };
 use uno_events::{HandlerResult, Published};
 
@@ -50,6 +51,38 @@ pub(crate) fn shipped(n: u32) -> Arc<RecordedEvent> {
     recorded(&Shipped { n })
 }
 
+/// An event as if it were stored at this position.
+pub(crate) fn at(position: u32, n: u32) -> Arc<RecordedEvent> {
+    let event = NewEvent::encode(&Placed { n }).unwrap();
+    let position = u64::from(position);
+    Arc::new(RecordedEvent::record(
+        &event,
+        "order-1".parse().unwrap(),
+        Version::new(position).unwrap(),
+        Position::new(position).unwrap(),
+        SystemClock::new().now(),
+    ))
+}
+
+/// An event with the name of [`Placed`] and a payload that is none.
+pub(crate) fn undecodable() -> Arc<RecordedEvent> {
+    let payload = Payload::from_json(r#"{"n":"many"}"#).unwrap();
+    let event = NewEvent::from_payload(
+        EventName::new("placed").unwrap(),
+        SchemaVersion::FIRST,
+        payload,
+    );
+    let (version, position) = (Version::new(1).unwrap(), Position::new(1).unwrap());
+    let stream = "order-1".parse().unwrap();
+    Arc::new(RecordedEvent::record(
+        &event,
+        stream,
+        version,
+        position,
+        SystemClock::new().now(),
+    ))
+}
+
 /// Who was called, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls(Arc<Mutex<Vec<String>>>);
@@ -81,7 +114,6 @@ impl Calls {
 pub(crate) fn results(published: &Published) -> Vec<(&str, HandlerResult)> {
     published
         .outcomes()
-        .iter()
         .map(|outcome| (outcome.name(), outcome.result().clone()))
         .collect()
 }

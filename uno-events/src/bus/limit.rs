@@ -1,20 +1,10 @@
 //! [`Limit`]: how many handlers run at once, without those that publish waiting for themselves.
 
-use std::{
-    cell::OnceCell,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-tokio::task_local! {
-    /// The handler within which this task is.
-    static WITHIN: Handling;
-}
+use super::frame::Lender;
 
 /// The places of a bus: a handler runs in one.
 ///
@@ -28,25 +18,6 @@ pub(super) struct Limit {
     places: Semaphore,
 }
 
-/// A handler that runs. It becomes a lender when it publishes, which most do not.
-struct Handling {
-    limit: u64,
-    outer: Option<Lender>,
-    lender: OnceCell<Lender>,
-}
-
-/// A handler that publishes, and so lends its place.
-#[derive(Clone)]
-pub(super) struct Lender(Arc<Lending>);
-
-struct Lending {
-    /// Whose place it is.
-    limit: u64,
-    place: Semaphore,
-    /// The handler within which this one was called, perhaps by another bus.
-    outer: Option<Lender>,
-}
-
 static NEXT_LIMIT: AtomicU64 = AtomicU64::new(0);
 
 impl Limit {
@@ -58,74 +29,31 @@ impl Limit {
         }
     }
 
+    /// Which bus it is of, unique in the process.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// A place that is free right now.
+    pub(super) fn try_take(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.try_acquire().ok()
+    }
+
     /// Takes a place, which comes back when the permit is dropped. The semaphores are never closed, so there always is one.
     pub(super) async fn take<'p>(
         &'p self,
-        lender: Option<&'p Lender>,
+        within: Option<&'p Lender>,
     ) -> Option<SemaphorePermit<'p>> {
-        if let Ok(free) = self.places.try_acquire() {
+        if let Some(free) = self.try_take() {
             return Some(free);
         }
-        match lender {
+        match within.and_then(|handler| handler.place_of(self.id)) {
             None => self.places.acquire().await.ok(),
-            Some(Lender(lending)) => tokio::select! {
+            Some(lent) => tokio::select! {
                 biased;
-                lent = lending.place.acquire() => lent.ok(),
+                lent = lent.acquire() => lent.ok(),
                 free = self.places.acquire() => free.ok(),
             },
         }
-    }
-
-    /// Runs a handler, such that what it publishes can find the place that it lends. `outer` is the handler of whichever
-    /// bus that this one is called within.
-    pub(super) fn within<F: Future>(
-        &self,
-        outer: Option<&Lender>,
-        handler: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        let outer = outer.cloned();
-        let lender = OnceCell::new();
-        WITHIN.scope(
-            Handling {
-                limit: self.id,
-                outer,
-                lender,
-            },
-            handler,
-        )
-    }
-}
-
-impl Lender {
-    /// The innermost handler, of whichever bus, that the task is within.
-    pub(super) fn innermost() -> Option<Self> {
-        WITHIN.try_with(Handling::lend).ok()
-    }
-
-    /// The innermost handler of this bus, from this one outwards. One further out has lent its place already, to one
-    /// that waits for us.
-    pub(super) fn of(&self, limit: &Limit) -> Option<&Self> {
-        let mut next = Some(self);
-        while let Some(lender) = next {
-            if lender.0.limit == limit.id {
-                return next;
-            }
-            next = lender.0.outer.as_ref();
-        }
-        None
-    }
-}
-
-impl Handling {
-    fn lend(&self) -> Lender {
-        let lending = || {
-            let (limit, outer) = (self.limit, self.outer.clone());
-            Lender(Arc::new(Lending {
-                limit,
-                place: Semaphore::new(1),
-                outer,
-            }))
-        };
-        self.lender.get_or_init(lending).clone()
     }
 }

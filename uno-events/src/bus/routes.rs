@@ -1,174 +1,219 @@
 //! [`Routes`]: who is subscribed to what.
 
 use std::{
-    borrow::Cow,
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use uno_core::{Category, EventSet, RecordedEvent};
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use uno_core::{Category, RecordedEvent};
 
-use super::{HandlerOptions, Priority, Topic, target::Target};
+use super::route::{Interest, Route};
 
 /// Who is subscribed to what. Never changed once it is shared: a change makes a new one.
 ///
-/// To find the handlers of an event takes two look-ups in hash maps, however many types there are. Each list is in order
-/// of priority, then of subscription.
-#[derive(Clone, Default)]
+/// To find the handlers of an event takes one look-up in a hash map, however many types there are; a second one when there
+/// are handlers by pattern or by category. Lists are in order of priority, then of subscription.
+#[derive(Default)]
 pub(super) struct Routes {
-    names: HashMap<Arc<str>, Vec<Arc<Route>>>,
-    categories: HashMap<Category, Vec<Arc<Route>>>,
-    all: Vec<Arc<Route>>,
-    len: usize,
+    routes: Vec<Arc<Route>>,
+    by_name: HashMap<Arc<str>, Arc<List>, RandomState>,
+    /// Those that are for all names.
+    others: Arc<List>,
+    /// Whether an event's stored name alone says whose it is.
+    name_is_enough: bool,
+    learned: Learned,
 }
 
-/// A subscribed handler.
-pub(super) struct Route {
-    id: u64,
-    name: Arc<str>,
-    priority: Priority,
-    time_limit: Option<Option<Duration>>,
-    categories: Option<Vec<Category>>,
-    target: Box<dyn Target>,
-    /// Looked at before each call, so that those who have taken the routes before it was unsubscribed do not call it either.
-    active: AtomicBool,
+/// The handlers of an event, in order.
+#[derive(Default)]
+pub(super) struct List {
+    routes: Box<[Arc<Route>]>,
+    /// Apart from the routes, so that a report which is kept does not keep the handlers.
+    names: Arc<[Arc<str>]>,
+    has_lanes: bool,
 }
 
 impl Routes {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.routes.len()
     }
 
-    /// The handlers of an event, in order of priority, then of subscription. Borrowed when one list has them all.
-    pub(super) fn matching<'r>(&'r self, event: &RecordedEvent) -> Cow<'r, [Arc<Route>]> {
-        let category = event.stream().category();
-        let named = self
-            .names
-            .get(event.name().as_str())
-            .map_or(&[][..], Vec::as_slice);
-        // Nobody pays for a look-up that nobody asked for.
-        let in_category = match self.categories.is_empty() {
-            true => &[][..],
-            false => self.categories.get(category).map_or(&[][..], Vec::as_slice),
-        };
-        let everybody = |list: &[Arc<Route>]| list.iter().all(|route| route.is_for(category));
-        match (named, in_category, &*self.all) {
-            (list, [], []) | ([], list, []) | ([], [], list) if everybody(list) => {
-                Cow::Borrowed(list)
-            }
-            lists => {
-                let lists = [lists.0, lists.1, lists.2].into_iter().flatten();
-                let mut matching: Vec<_> = lists
-                    .filter(|route| route.is_for(category))
-                    .cloned()
-                    .collect();
-                matching.sort_unstable_by_key(|route| route.order());
-                Cow::Owned(matching)
-            }
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter()
+    }
+
+    /// The handlers of an event.
+    pub(super) fn matching(&self, event: &RecordedEvent) -> Arc<List> {
+        if self.name_is_enough {
+            let named = self.by_name.get(event.name().as_str());
+            return Arc::clone(named.unwrap_or(&self.others));
         }
+        self.learned.list_of(event, || {
+            let matching = self.routes.iter().filter(|route| route.is_for(event));
+            List::new(matching.cloned().collect())
+        })
     }
 
-    pub(super) fn add_names<E: EventSet>(&mut self, route: &Arc<Route>) {
-        for event in E::EVENTS {
-            insert(
-                self.names.entry(event.name().into()).or_default(),
-                Arc::clone(route),
-            );
-        }
-        self.len += 1;
+    /// The same with another one.
+    pub(super) fn with(&self, route: Arc<Route>) -> Self {
+        let mut routes = self.routes.clone();
+        let place = routes.partition_point(|other| other.order() < route.order());
+        routes.insert(place, route);
+        Self::of(routes)
     }
 
-    pub(super) fn add_topic(&mut self, topic: Topic, route: Arc<Route>) {
-        let list = match topic {
-            Topic::All => &mut self.all,
-            Topic::Name(name) => self.names.entry(name.as_str().into()).or_default(),
-            Topic::Category(category) => self.categories.entry(category).or_default(),
-        };
-        insert(list, route);
-        self.len += 1;
+    /// The same without one, and whether there was such a one.
+    pub(super) fn without(&self, id: u64) -> Option<(Self, Arc<Route>)> {
+        let place = self.routes.iter().position(|route| route.id() == id)?;
+        let mut routes = self.routes.clone();
+        let removed = routes.remove(place);
+        Some((Self::of(routes), removed))
     }
 
-    pub(super) fn remove(&mut self, id: u64) -> bool {
-        let mut found = false;
-        let mut keep = |list: &mut Vec<Arc<Route>>| {
-            list.retain(|route| {
-                if route.id == id {
-                    route.active.store(false, Ordering::Release);
-                    found = true;
+    fn of(routes: Vec<Arc<Route>>) -> Self {
+        let mut by_name: HashMap<&str, Vec<usize>, RandomState> = HashMap::default();
+        let mut others = Vec::new();
+        for (place, route) in routes.iter().enumerate() {
+            match route.interest() {
+                Interest::Names(names) => {
+                    for name in names {
+                        by_name.entry(name.as_str()).or_default().push(place);
+                    }
                 }
-                route.id != id
-            });
-            !list.is_empty()
+                Interest::All => others.push(place),
+                Interest::Pattern(_) | Interest::Category(_) => {}
+            }
+        }
+        let list = |mut places: Vec<usize>| {
+            places.sort_unstable();
+            places.dedup();
+            let routes = places.into_iter().map(|place| Arc::clone(&routes[place]));
+            Arc::new(List::new(routes.collect()))
         };
-        self.names.retain(|_, list| keep(list));
-        self.categories.retain(|_, list| keep(list));
-        keep(&mut self.all);
-        self.len -= usize::from(found);
-        found
+        let by_name = by_name
+            .into_iter()
+            .map(|(name, places)| (name.into(), list([places, others.clone()].concat())))
+            .collect();
+        let others = list(others);
+        let name_is_enough = routes.iter().all(|route| route.goes_by_name());
+        Self {
+            by_name,
+            others,
+            name_is_enough,
+            routes,
+            learned: Learned::default(),
+        }
     }
 }
 
-/// Puts a route in its place in a list.
-fn insert(list: &mut Vec<Arc<Route>>, route: Arc<Route>) {
-    let place = list.partition_point(|other| other.order() < route.order());
-    list.insert(place, route);
-}
-
-impl Route {
-    pub(super) fn new(
-        id: u64,
-        name: Arc<str>,
-        options: HandlerOptions,
-        target: Box<dyn Target>,
-    ) -> Self {
-        let HandlerOptions {
-            priority,
-            time_limit,
-            categories,
-        } = options;
+impl List {
+    fn new(routes: Box<[Arc<Route>]>) -> Self {
         Self {
-            id,
-            name,
-            priority,
-            time_limit,
-            categories,
-            target,
-            active: AtomicBool::new(true),
+            names: routes
+                .iter()
+                .map(|route| Arc::clone(route.name()))
+                .collect(),
+            has_lanes: routes.iter().any(|route| route.lanes().is_some()),
+            routes,
         }
     }
 
-    pub(super) fn name(&self) -> &Arc<str> {
-        &self.name
+    pub(super) fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
     }
 
-    pub(super) fn priority(&self) -> Priority {
-        self.priority
+    pub(super) fn names(&self) -> &Arc<[Arc<str>]> {
+        &self.names
     }
 
-    /// Its own time limit, if it has said anything about it.
-    pub(super) fn time_limit(&self) -> Option<Option<Duration>> {
-        self.time_limit
+    /// Whether any of them is called in order per key.
+    pub(super) fn has_lanes(&self) -> bool {
+        self.has_lanes
+    }
+}
+
+/// Lists by stored name and category, found out when an event of that kind first comes.
+///
+/// A reader mostly takes no lock. What is new waits under one until it has been asked for as often as there are others that
+/// are known, and then moves over to them, which copies them all: so a look-up costs the same, however many kinds there
+/// are. No more than [`MOST_LEARNED`] are kept, in case the names come from elsewhere.
+#[derive(Default)]
+struct Learned {
+    known: ArcSwap<Lists>,
+    /// Held while a list is looked up or found out, which runs no code of the user's.
+    fresh: Mutex<Fresh>,
+}
+
+#[derive(Clone, Default)]
+struct Lists {
+    by_kind: HashMap<Arc<str>, HashMap<Category, Arc<List>, RandomState>, RandomState>,
+    len: usize,
+}
+
+#[derive(Default)]
+struct Fresh {
+    lists: Lists,
+    /// How often they were asked for.
+    uses: usize,
+}
+
+/// How many kinds are remembered; those beyond are found out at each publish.
+const MOST_LEARNED: usize = 4096;
+
+impl Learned {
+    fn list_of(&self, event: &RecordedEvent, find_out: impl FnOnce() -> List) -> Arc<List> {
+        let known = self.known.load();
+        if let Some(list) = known.get(event) {
+            return Arc::clone(list);
+        }
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.uses += 1;
+        let list = match fresh.lists.get(event) {
+            Some(list) => Arc::clone(list),
+            None => {
+                let list = Arc::new(find_out());
+                if known.len + fresh.lists.len < MOST_LEARNED {
+                    fresh.lists.insert(event, Arc::clone(&list));
+                }
+                list
+            }
+        };
+        if fresh.lists.len > 0 && fresh.uses > self.known.load().len {
+            // Read once more: somebody else may have moved some over since.
+            let mut all = Lists::clone(&self.known.load());
+            all.append(mem::take(&mut fresh.lists));
+            self.known.store(Arc::new(all));
+            fresh.uses = 0;
+        }
+        list
+    }
+}
+
+impl Lists {
+    fn get(&self, event: &RecordedEvent) -> Option<&Arc<List>> {
+        self.by_kind
+            .get(event.name().as_str())?
+            .get(event.stream().category())
     }
 
-    pub(super) fn target(&self) -> &dyn Target {
-        &*self.target
+    fn insert(&mut self, event: &RecordedEvent, list: Arc<List>) {
+        let lists = self
+            .by_kind
+            .entry(event.name().as_str().into())
+            .or_default();
+        let category = event.stream().category().clone();
+        self.len += usize::from(lists.insert(category, list).is_none());
     }
 
-    pub(super) fn is_active(&self) -> bool {
-        self.active.load(Ordering::Acquire)
-    }
-
-    fn is_for(&self, category: &Category) -> bool {
-        self.categories
-            .as_ref()
-            .is_none_or(|categories| categories.contains(category))
-    }
-
-    fn order(&self) -> (Priority, u64) {
-        (self.priority, self.id)
+    fn append(&mut self, other: Self) {
+        for (name, lists) in other.by_kind {
+            let mine = self.by_kind.entry(name).or_default();
+            for (category, list) in lists {
+                self.len += usize::from(mine.insert(category, list).is_none());
+            }
+        }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{
     any::{Any, TypeId},
-    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
 };
 
-use uno_core::{BoxError, DecodeError, Decoder, Envelope, EventSet, RecordedEvent};
+use uno_core::{DecodeError, Decoder, Envelope, EventSet, RecordedEvent};
 
 use super::HandlerResult;
 use crate::{
     SharedHandler, SharedRecordedHandler,
     guard::{error_text, panic_text},
+    handler::Handling,
+    layer::CallContext,
 };
 
 /// An event in the form that the handlers of one set take it: a shared envelope, or the record itself.
@@ -26,9 +26,11 @@ pub(super) trait Target: Send + Sync {
 
     fn decode(&self, decoder: &Decoder, event: &Arc<RecordedEvent>) -> Result<Share, DecodeError>;
 
-    /// Calls the handler with a share of the type that `key` names.
-    fn call(&self, share: Share)
-    -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>>;
+    /// Whether the handler has layers, which want a context.
+    fn is_layered(&self) -> bool;
+
+    /// Calls the handler with a share of the type that `key` names. It may panic right here, before there is a future.
+    fn call(&self, share: Share, context: Option<Arc<CallContext>>) -> Handling<'_>;
 }
 
 pub(super) fn typed<E: EventSet>(handler: SharedHandler<E>) -> Box<dyn Target> {
@@ -50,15 +52,18 @@ impl<E: EventSet> Target for Typed<E> {
         Ok(Arc::new(decoder.decode::<E>(event)?))
     }
 
-    fn call(
-        &self,
-        share: Share,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
-        self.0.call(
-            share
-                .downcast()
-                .expect("a share is of the type that the target's key names"),
-        )
+    fn is_layered(&self) -> bool {
+        self.0.is_layered()
+    }
+
+    fn call(&self, share: Share, context: Option<Arc<CallContext>>) -> Handling<'_> {
+        let share = share
+            .downcast()
+            .expect("a share is of the type that the target's key names");
+        match context {
+            None => self.0.call(share),
+            Some(context) => self.0.call_in(share, context),
+        }
     }
 }
 
@@ -73,15 +78,18 @@ impl Target for Recorded {
         Ok(Arc::clone(event) as Share)
     }
 
-    fn call(
-        &self,
-        share: Share,
-    ) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '_>> {
-        self.0.call(
-            share
-                .downcast()
-                .expect("a share is of the type that the target's key names"),
-        )
+    fn is_layered(&self) -> bool {
+        self.0.is_layered()
+    }
+
+    fn call(&self, share: Share, context: Option<Arc<CallContext>>) -> Handling<'_> {
+        let share = share
+            .downcast()
+            .expect("a share is of the type that the target's key names");
+        match context {
+            None => self.0.call(share),
+            Some(context) => self.0.call_in(share, context),
+        }
     }
 }
 

@@ -1,0 +1,343 @@
+//! Handing one event to its handlers, on behalf of the one who publishes it.
+
+use std::{
+    future::{Future, poll_fn},
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::{runtime::Handle, sync::SemaphorePermit};
+use uno_core::RecordedEvent;
+
+use super::{
+    HandlerResult, Inner, Published, Refusal,
+    call::{Begun, begin},
+    frame::{Frame, Lender},
+    lanes::Ticket,
+    outcome::Verdict,
+    queue::{self, Offered, Queue, Worker},
+    report::Report,
+    route::Route,
+    routes::List,
+    target::{Decoded, Share},
+};
+use crate::guard::panic_text;
+
+/// How many events may be deferred at once on one bus: beyond that, [`Refusal::KeyBusy`].
+const MOST_DEFERRED: usize = 1024;
+
+/// Handlers of one priority that have to wait for something, and their places in the list.
+type Waiting<'d> = Vec<Pin<Box<dyn Future<Output = (usize, Option<Verdict>)> + Send + 'd>>>;
+
+/// A place to run in and the frame that goes with it. Handlers that are done at the first look use one after the other.
+struct Place<'d> {
+    permit: SemaphorePermit<'d>,
+    frame: Option<Frame>,
+}
+
+impl Inner {
+    pub(super) async fn deliver(
+        self: &Arc<Self>,
+        event: &Arc<RecordedEvent>,
+        list: &List,
+    ) -> Published {
+        let within = Lender::innermost();
+        let within = within.as_ref();
+        // All tickets are taken before the first await, so that the order in every lane is that in which publishes began.
+        let mut tickets = match list.has_lanes() {
+            false => Vec::new(),
+            true => take_tickets(list, event, within),
+        };
+        let mut decoded = Decoded::new(&self.decoder, event);
+        let mut report = Report::new(event.id(), list);
+        let mut waiting = Waiting::new();
+        let mut place = None;
+        for (n, route) in list.routes().iter().enumerate() {
+            if n > 0 && route.priority() != list.routes()[n - 1].priority() && !waiting.is_empty() {
+                place = None;
+                finish(&mut waiting, &mut report).await;
+            }
+            let ticket = match tickets.get_mut(n).and_then(Option::take) {
+                None => None,
+                Some(Ok(ticket)) => Some(ticket),
+                Some(Err(verdict)) => {
+                    report.note(n, Some(verdict));
+                    continue;
+                }
+            };
+            if !route.is_active() {
+                report.note(n, self.inactive(route, event));
+                continue;
+            }
+            if ticket.as_ref().is_some_and(|ticket| !ticket.may_wait()) {
+                report.note(n, Some(self.defer(route, ticket, event)));
+                continue;
+            }
+            let is_next = ticket.as_ref().is_none_or(Ticket::is_first);
+            if let Some(queue) = route.queue() {
+                if is_next && let Offered::Done(result) = queue.offer(event) {
+                    self.start_worker(route, queue);
+                    report.note(n, Some(Verdict::not_called(result)));
+                } else {
+                    waiting.push(Box::pin(async move {
+                        let result = self.wait_for_space(route, queue, ticket, event, within);
+                        (n, result.await)
+                    }));
+                }
+                continue;
+            }
+            let share = match decoded.share_for(route.target()) {
+                Ok(share) => share,
+                Err(result) => {
+                    report.note(n, Some(Verdict::not_called(result)));
+                    continue;
+                }
+            };
+            if is_next && place.is_none() {
+                place = self.limit.try_take().map(|permit| Place {
+                    permit,
+                    frame: Some(Frame::new(self.limit.id(), within)),
+                });
+            }
+            let Some(free) = place.as_mut().filter(|_| is_next) else {
+                waiting.push(Box::pin(async move {
+                    (n, self.call(route, share, ticket, event, within).await)
+                }));
+                continue;
+            };
+            if let Some(ticket) = &ticket {
+                let frame = Frame::new(self.limit.id(), within).holding(ticket.holds());
+                free.frame = Some(frame);
+            }
+            let mut share = Some(share);
+            let limit = self.time_limit_of(route);
+            let begun = poll_fn(|waker| {
+                let share = share
+                    .take()
+                    .expect("this future is ready when it is first polled");
+                Poll::Ready(begin(route, share, event, &mut free.frame, limit, waker))
+            });
+            match begun.await {
+                Begun::Ended(verdict) => {
+                    report.note(n, Some(counted(route, verdict)));
+                    match (&ticket, &mut free.frame) {
+                        (None, Some(frame)) => frame.renew(),
+                        _ => free.frame = Some(Frame::new(self.limit.id(), within)),
+                    }
+                }
+                Begun::Pending(pending) => {
+                    let (permit, frame) = match place.take() {
+                        Some(Place { permit, frame }) => (Some(permit), frame),
+                        None => (None, None),
+                    };
+                    waiting.push(Box::pin(async move {
+                        let (_permit, _ticket) = (permit, ticket);
+                        (n, Some(counted(route, pending.finish(frame).await)))
+                    }));
+                }
+            }
+        }
+        drop(place);
+        if !waiting.is_empty() {
+            finish(&mut waiting, &mut report).await;
+        }
+        report.finish()
+    }
+
+    /// What becomes of an event for a handler that is not called. `None` when it is unsubscribed.
+    fn inactive(self: &Arc<Self>, route: &Arc<Route>, event: &RecordedEvent) -> Option<Verdict> {
+        if !route.is_subscribed() {
+            return None;
+        }
+        let result = match route.queue() {
+            None => HandlerResult::Stopped,
+            Some(queue) => {
+                let result = queue.offer_to_stopped(event);
+                self.start_worker(route, queue);
+                result
+            }
+        };
+        Some(counted(route, Verdict::not_called(result)))
+    }
+
+    /// Calls a handler when it has its turn and there is a place for it. `None` when it was unsubscribed before.
+    async fn call(
+        self: &Arc<Self>,
+        route: &Arc<Route>,
+        share: Share,
+        ticket: Option<Ticket>,
+        event: &RecordedEvent,
+        within: Option<&Lender>,
+    ) -> Option<Verdict> {
+        // The turn first: who waits for it must not keep a place from others.
+        if let Some(ticket) = &ticket {
+            ticket.turn().await;
+        }
+        let _place = self.limit.take(within).await;
+        if !route.is_active() {
+            let stopped = Verdict::not_called(HandlerResult::Stopped);
+            return route.is_subscribed().then(|| counted(route, stopped));
+        }
+        let frame = Frame::new(self.limit.id(), within);
+        let mut frame = Some(match &ticket {
+            None => frame,
+            Some(ticket) => frame.holding(ticket.holds()),
+        });
+        let mut share = Some(share);
+        let limit = self.time_limit_of(route);
+        let begun = poll_fn(|waker| {
+            let share = share
+                .take()
+                .expect("this future is ready when it is first polled");
+            Poll::Ready(begin(route, share, event, &mut frame, limit, waker))
+        });
+        let verdict = match begun.await {
+            Begun::Ended(verdict) => verdict,
+            Begun::Pending(pending) => pending.finish(frame).await,
+        };
+        Some(counted(route, verdict))
+    }
+
+    /// Puts an event into a queue when it has its turn and there is space.
+    async fn wait_for_space(
+        self: &Arc<Self>,
+        route: &Arc<Route>,
+        queue: &Arc<Queue>,
+        ticket: Option<Ticket>,
+        event: &Arc<RecordedEvent>,
+        within: Option<&Lender>,
+    ) -> Option<Verdict> {
+        if let Some(ticket) = &ticket {
+            ticket.turn().await;
+        }
+        if !route.is_active() {
+            return self.inactive(route, event);
+        }
+        let result = match queue.offer(event) {
+            Offered::Done(result) => result,
+            Offered::Full => {
+                // A queue that is full has to be emptied by somebody.
+                self.start_worker(route, queue);
+                queue.wait(event, within, || !route.is_active()).await
+            }
+        };
+        self.start_worker(route, queue);
+        if !route.is_subscribed() {
+            return None;
+        }
+        Some(counted(route, Verdict::not_called(result)))
+    }
+
+    /// Has a handler called in its turn, without waiting for it. That takes a task of its own: the turn is held by somebody
+    /// who may be waiting for us.
+    fn defer(
+        self: &Arc<Self>,
+        route: &Arc<Route>,
+        ticket: Option<Ticket>,
+        event: &Arc<RecordedEvent>,
+    ) -> Verdict {
+        let refused = Verdict::not_called(HandlerResult::Refused(Refusal::KeyBusy));
+        let Ok(runtime) = Handle::try_current() else {
+            return refused;
+        };
+        if self.deferred.fetch_add(1, Ordering::Relaxed) >= MOST_DEFERRED {
+            self.deferred.fetch_sub(1, Ordering::Relaxed);
+            return refused;
+        }
+        let inside = self.gate.enter_for_longer();
+        let deferred = Deferred(Arc::clone(self));
+        let (route, event) = (Arc::clone(route), Arc::clone(event));
+        runtime.spawn(async move {
+            let (_inside, bus) = (inside, &deferred.0);
+            if let Some(queue) = route.queue() {
+                return drop(
+                    bus.wait_for_space(&route, queue, ticket, &event, None)
+                        .await,
+                );
+            }
+            // Nobody reads the report. Layers and spans tell of it.
+            if let Ok(share) = Decoded::new(&bus.decoder, &event).share_for(route.target()) {
+                bus.call(&route, share, ticket, &event, None).await;
+            }
+        });
+        Verdict::not_called(HandlerResult::Deferred)
+    }
+
+    /// Starts the worker of a queue that has none: the first publish does, and the first after a runtime has ended.
+    fn start_worker(&self, route: &Arc<Route>, queue: &Arc<Queue>) {
+        if !queue.claim_worker() {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return queue.unclaim_worker();
+        };
+        let task = runtime.spawn(queue::run(Worker {
+            route: Arc::clone(route),
+            queue: Arc::clone(queue),
+            decoder: self.decoder.clone(),
+            limit: self.limit.id(),
+            time_limit: self.time_limit_of(route),
+        }));
+        queue.keep_worker(task.abort_handle());
+    }
+
+    fn time_limit_of(&self, route: &Route) -> Option<Duration> {
+        route.time_limit().unwrap_or(self.time_limit)
+    }
+}
+
+/// A deferred event. Dropping it makes room for another.
+struct Deferred(Arc<Inner>);
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        self.0.deferred.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes a ticket in the lane of each handler that has lanes. Finding the key is the user's code, which may panic.
+fn take_tickets(
+    list: &List,
+    event: &RecordedEvent,
+    within: Option<&Lender>,
+) -> Vec<Option<Result<Ticket, Verdict>>> {
+    let take = |route: &Arc<Route>| {
+        let lanes = route.lanes()?;
+        let ticket = catch_unwind(AssertUnwindSafe(|| lanes.take(route, event, within)));
+        Some(ticket.map_err(|panic| {
+            Verdict::not_called(HandlerResult::Panicked(panic_text(&*panic).into()))
+        }))
+    };
+    list.routes().iter().map(take).collect()
+}
+
+/// Waits for all of them, side by side.
+async fn finish(waiting: &mut Waiting<'_>, report: &mut Report) {
+    let mut waiting = mem::take(waiting);
+    if waiting.len() == 1 {
+        for only in waiting {
+            let (n, verdict) = only.await;
+            report.note(n, verdict);
+        }
+        return;
+    }
+    let mut waiting: FuturesUnordered<_> = waiting.drain(..).collect();
+    while let Some((n, verdict)) = waiting.next().await {
+        report.note(n, verdict);
+    }
+}
+
+/// Has a group count what it has missed.
+fn counted(route: &Route, verdict: Verdict) -> Verdict {
+    if verdict.result == HandlerResult::Stopped
+        && let Some(group) = route.group()
+    {
+        group.miss();
+    }
+    verdict
+}

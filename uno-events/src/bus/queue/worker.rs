@@ -1,0 +1,449 @@
+//! [`Worker`]: the task that takes events out of a queue and calls the handler.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use uno_core::{Decoder, EventStore, Position, ReadLog, RecordedEvent};
+
+use super::{Gap, Item, Life, Policy, Queue, Spill};
+use crate::{
+    bus::{
+        HandlerResult,
+        call::{Begun, begin},
+        frame::{Frame, Holds, within},
+        outcome::Verdict,
+        route::Route,
+        target::Decoded,
+    },
+    guard::{Interrupted, error_text, guarded},
+    telemetry,
+};
+
+/// Empties the queue of one handler, one event after the other.
+pub(in crate::bus) struct Worker {
+    pub(in crate::bus) route: Arc<Route>,
+    pub(in crate::bus) queue: Arc<Queue>,
+    pub(in crate::bus) decoder: Decoder,
+    pub(in crate::bus) limit: u64,
+    pub(in crate::bus) time_limit: Option<Duration>,
+}
+
+/// How many events are read from the log at a time.
+const PAGE: usize = 256;
+/// How many places are given back at a time, so that each costs less.
+const FREED: usize = 32;
+/// How long an event that was published may take to become visible in the log.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before the log is looked at again, unless it tells of a change.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What there is to do.
+enum Next {
+    Batch,
+    Read(Arc<dyn EventStore>),
+    Wait,
+    /// It has given up being the worker.
+    Drained,
+    Over,
+}
+
+/// Runs until the queue is over, or is drained and empty. A handler that panics or takes too long does not end it.
+pub(in crate::bus) async fn run(worker: Worker) {
+    let mut leaving = Leaving(Some(&worker.queue));
+    let mut batch = Batch::new(&worker.queue);
+    let mut frame = None;
+    loop {
+        match worker.next(&mut batch) {
+            Next::Batch => worker.handle_all(&mut batch, &mut frame).await,
+            Next::Read(log) => worker.read(&*log, &batch, &mut frame).await,
+            Next::Wait => worker.queue.work.notified().await,
+            Next::Over => return,
+            Next::Drained => {
+                // There may be another worker by now.
+                leaving.0 = None;
+                return;
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn next(&self, batch: &mut Batch<'_>) -> Next {
+        let queue = &*self.queue;
+        let mut waiting = queue.lock();
+        waiting.busy = false;
+        let is_active = self.route.is_active();
+        match (&queue.policy, waiting.life) {
+            (_, Life::Over) => Next::Over,
+            _ if !is_active => Next::Wait,
+            _ if !waiting.items.is_empty() => {
+                std::mem::swap(&mut waiting.items, &mut batch.items);
+                waiting.busy = true;
+                Next::Batch
+            }
+            (Policy::SpillToLog(log), _) if waiting.spill.is_some() => {
+                waiting.busy = true;
+                Next::Read(Arc::clone(log))
+            }
+            (_, life) => {
+                queue.idle.notify_waiters();
+                match life {
+                    Life::Open => Next::Wait,
+                    Life::Draining | Life::Over => {
+                        // While the lock is held, so that whoever puts something in now starts another worker.
+                        queue.has_worker.store(false, Ordering::Release);
+                        Next::Drained
+                    }
+                }
+            }
+        }
+    }
+
+    async fn handle_all(&self, batch: &mut Batch<'_>, frame: &mut Option<Frame>) {
+        while self.route.is_active() {
+            let Some(item) = batch.take() else {
+                return;
+            };
+            let is_stopped = match &item {
+                Item::Event(event) => !self.handle(event, batch, frame).await,
+                Item::Gap(gap) => {
+                    self.tell(*gap, batch).await;
+                    false
+                }
+            };
+            if is_stopped {
+                batch.put_back(item);
+            }
+            // Handlers that never wait would keep the thread for themselves.
+            tokio::task::consume_budget().await;
+        }
+        batch.return_rest();
+    }
+
+    /// Calls the handler. `false` when its group was stopped just now, and it was not called.
+    async fn handle(
+        &self,
+        event: &Arc<RecordedEvent>,
+        batch: &Batch<'_>,
+        frame: &mut Option<Frame>,
+    ) -> bool {
+        let verdict = match Decoded::new(&self.decoder, event).share_for(self.route.target()) {
+            Err(result) => Verdict::not_called(result),
+            Ok(share) => {
+                let mut share = Some(share);
+                frame.get_or_insert_with(|| self.frame()).renew();
+                let begun = poll_fn(|waker| {
+                    let share = share
+                        .take()
+                        .expect("this future is ready when it is first polled");
+                    let limit = self.time_limit;
+                    Poll::Ready(begin(&self.route, share, event, frame, limit, waker))
+                });
+                match begun.await {
+                    Begun::Ended(verdict) => verdict,
+                    Begun::Pending(pending) => {
+                        batch.free();
+                        pending.finish(frame.take()).await
+                    }
+                }
+            }
+        };
+        if verdict.result == HandlerResult::Stopped {
+            return false;
+        }
+        if verdict.result != HandlerResult::Handled {
+            tracing::warn!(
+                name: telemetry::QUEUE_FAILED,
+                handler = &**self.route.name(),
+                event = event.name().as_str(),
+                event_id = %event.id(),
+                position = event.position().get(),
+                result = kind(&verdict.result),
+                "a handler with a queue has not handled an event"
+            );
+        }
+        self.queue.counts.ended(verdict);
+        true
+    }
+
+    /// Tells the handler of a gap, in its place in the order.
+    async fn tell(&self, gap: Gap, batch: &Batch<'_>) {
+        let Policy::DropWithGap(on_gap) = &self.queue.policy else {
+            return;
+        };
+        batch.free();
+        let mut frame = Some(self.frame());
+        let mut work = None;
+        // The call stands inside of the guard: a closure may panic before there is a future.
+        let call = poll_fn(move |waker| {
+            within(&mut frame, || {
+                let work = work.get_or_insert_with(|| on_gap(gap));
+                work.as_mut().poll(waker)
+            })
+        });
+        let result = match guarded(self.time_limit, call).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => HandlerResult::Failed(error_text(&*error).into()),
+            Err(Interrupted::Panicked(message)) => HandlerResult::Panicked(message.into()),
+            Err(Interrupted::TimedOut(limit)) => HandlerResult::TimedOut(limit),
+        };
+        self.queue.counts.ended(Verdict::once(result));
+    }
+
+    /// Reads what was left to the log, until it has caught up with what was published.
+    async fn read(&self, log: &dyn EventStore, batch: &Batch<'_>, frame: &mut Option<Frame>) {
+        let filter = self.route.filter();
+        let mut stands_since = None;
+        while let Some(spill) = self.queue.spill_now()
+            && self.route.is_active()
+        {
+            let change = log.change();
+            let read = ReadLog::after(spill.after)
+                .filter(filter.clone())
+                .limit(PAGE);
+            let mut reached = spill.after;
+            match log.read_log(read).await {
+                Err(error) => {
+                    tracing::warn!(handler = &**self.route.name(), %error, "the log can't be read; trying again");
+                }
+                Ok(page) => {
+                    let scanned = page.scanned().map(|(position, _)| position);
+                    match self.handle_page(page.into_events(), batch, frame).await {
+                        Page::Stopped => return,
+                        Page::UpTo(goal) => reached = goal,
+                        Page::All => reached = scanned.unwrap_or(reached),
+                    }
+                }
+            }
+            if self.queue.has_read(&spill, reached) {
+                return;
+            }
+            if reached > spill.after {
+                stands_since = None;
+                continue;
+            }
+            // Nothing new, and yet not all: it is about to become visible, or it is not in the log at all.
+            let since = *stands_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= PATIENCE {
+                self.queue.give_up();
+                return;
+            }
+            tokio::select! {
+                () = log.changed(change) => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    async fn handle_page(
+        &self,
+        events: Vec<Arc<RecordedEvent>>,
+        batch: &Batch<'_>,
+        frame: &mut Option<Frame>,
+    ) -> Page {
+        for event in events {
+            let position = event.position();
+            match self.queue.wants(position) {
+                Wants::Beyond(goal) => return Page::UpTo(goal),
+                Wants::Had => continue,
+                Wants::It => {}
+            }
+            // A filter can't say all that a handler can be subscribed to.
+            if !self.route.is_for(&event) {
+                continue;
+            }
+            if !self.route.is_active() || !self.handle(&event, batch, frame).await {
+                return Page::Stopped;
+            }
+            self.queue.had(position);
+            tokio::task::consume_budget().await;
+        }
+        Page::All
+    }
+
+    /// The worker has a place of its own beside those of the bus, and lends it to what the handler publishes.
+    fn frame(&self) -> Frame {
+        let queue = Some(self.queue.id);
+        Frame::new(self.limit, None).holding(Holds { turn: None, queue })
+    }
+}
+
+/// How far a page was handled.
+enum Page {
+    All,
+    /// Up to the last event that was published.
+    UpTo(Position),
+    Stopped,
+}
+
+/// Whether an event of the log is for the handler.
+enum Wants {
+    It,
+    Had,
+    /// It will be published: everything up to here was.
+    Beyond(Position),
+}
+
+impl Queue {
+    fn spill_now(&self) -> Option<Spill> {
+        self.lock().spill
+    }
+
+    fn wants(&self, position: Position) -> Wants {
+        let waiting = self.lock();
+        let goal = waiting.spill.map_or(Position::START, |spill| spill.goal);
+        match () {
+            () if position > goal => Wants::Beyond(goal),
+            () if waiting.window.has(position) => Wants::Had,
+            () => Wants::It,
+        }
+    }
+
+    fn had(&self, position: Position) {
+        let mut waiting = self.lock();
+        waiting.window.add_read(position);
+        if let Some(spill) = &mut waiting.spill {
+            spill.missing = spill.missing.saturating_sub(1);
+        }
+    }
+
+    /// Notes that the log was read from where the stretch began up to `reached`. Whether all that was left to it is read.
+    fn has_read(&self, from: &Spill, reached: Position) -> bool {
+        let mut waiting = self.lock();
+        let Some(spill) = &mut waiting.spill else {
+            return true;
+        };
+        // Unless the stretch was made to begin earlier meanwhile.
+        if spill.after == from.after {
+            spill.after = reached;
+        }
+        let done = spill.after >= spill.goal;
+        if done {
+            waiting.spill = None;
+        }
+        done
+    }
+
+    /// Goes on without what is not in the log.
+    fn give_up(&self) {
+        if let Some(spill) = self.lock().spill.take() {
+            // Reading what was not published makes it too low, but at least the last one is not there.
+            self.counts.lost(spill.missing.max(1));
+        }
+    }
+}
+
+/// Events that the worker has taken out of the queue together. What is left of them when it is dropped goes back, so that a
+/// worker whose runtime ends loses nothing that another one could still handle.
+struct Batch<'q> {
+    queue: &'q Queue,
+    items: VecDeque<Item>,
+    /// Events that were put back after a publisher had taken their space: so many give none back later.
+    owed: usize,
+}
+
+impl<'q> Batch<'q> {
+    fn new(queue: &'q Queue) -> Self {
+        let items = VecDeque::new();
+        Self {
+            queue,
+            items,
+            owed: 0,
+        }
+    }
+
+    fn take(&mut self) -> Option<Item> {
+        let item = self.items.pop_front();
+        match &item {
+            Some(Item::Event(_)) => {
+                self.queue.depth.fetch_sub(1, Ordering::Relaxed);
+                match self.owed.checked_sub(1) {
+                    Some(owed) => self.owed = owed,
+                    None if self.queue.freed.fetch_add(1, Ordering::AcqRel) >= FREED => self.free(),
+                    None => {}
+                }
+            }
+            Some(Item::Gap(_)) => {}
+            None => self.free(),
+        }
+        item
+    }
+
+    /// Puts back what was just taken.
+    fn put_back(&mut self, item: Item) {
+        if matches!(item, Item::Event(_)) {
+            self.queue.depth.fetch_add(1, Ordering::Relaxed);
+            let freed = &self.queue.freed;
+            let less =
+                freed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+            self.owed += usize::from(less.is_err());
+        }
+        self.items.push_front(item);
+    }
+
+    /// Gives the places back of those that were taken: before anything that may take long.
+    fn free(&self) {
+        self.queue.give_back();
+    }
+
+    fn return_rest(&mut self) {
+        self.free();
+        if self.items.is_empty() {
+            return;
+        }
+        let mut waiting = self.queue.lock();
+        if waiting.life == Life::Over {
+            let events = self
+                .items
+                .iter()
+                .filter(|item| matches!(item, Item::Event(_)));
+            self.queue
+                .depth
+                .fetch_sub(events.count(), Ordering::Relaxed);
+            self.items.clear();
+        }
+        while let Some(item) = self.items.pop_back() {
+            waiting.items.push_front(item);
+        }
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.return_rest();
+    }
+}
+
+/// Notes that the worker has ended, however it did: the next publish starts another.
+struct Leaving<'q>(Option<&'q Queue>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let Some(queue) = self.0 else {
+            return;
+        };
+        let mut waiting = queue.lock();
+        waiting.busy = false;
+        waiting.worker = None;
+        drop(waiting);
+        queue.has_worker.store(false, Ordering::Release);
+        queue.idle.notify_waiters();
+    }
+}
+
+fn kind(result: &HandlerResult) -> &'static str {
+    match result {
+        HandlerResult::Failed(_) => "failed",
+        HandlerResult::Panicked(_) => "panicked",
+        HandlerResult::TimedOut(_) => "timed out",
+        HandlerResult::CircuitOpen(_) => "circuit open",
+        HandlerResult::Undecodable(_) => "undecodable",
+        _ => "not called",
+    }
+}

@@ -1,0 +1,116 @@
+//! [`HandlerCall`]: one call of a handler, as a layer sees it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use uno_core::{BoxError, RecordedEvent};
+
+use super::{CallError, ErasedLayer, Layers};
+use crate::{guard::guarded, handler::Handling};
+
+/// One call of a handler, as a layer sees it: for which event it is, and what is further within.
+#[derive(Clone, Copy)]
+pub struct HandlerCall<'c> {
+    event: &'c RecordedEvent,
+    handler: Option<&'c str>,
+    within: &'c [Arc<dyn ErasedLayer>],
+    innermost: &'c dyn Innermost,
+    context: &'c CallContext,
+}
+
+/// The handler itself, ready to be called with its event, again and again.
+pub(crate) trait Innermost: Sync {
+    fn start(&self) -> Handling<'_>;
+}
+
+/// What the one who calls a handler tells its layers, and is told by them.
+#[derive(Debug, Default)]
+pub(crate) struct CallContext {
+    handler: Option<Arc<str>>,
+    /// For each attempt.
+    time_limit: Option<Duration>,
+    attempts: AtomicU32,
+}
+
+impl CallContext {
+    pub(crate) fn new(handler: Arc<str>, time_limit: Option<Duration>) -> Self {
+        Self {
+            handler: Some(handler),
+            time_limit,
+            attempts: AtomicU32::new(0),
+        }
+    }
+
+    /// How often the handler itself was called.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+}
+
+impl<'c> HandlerCall<'c> {
+    pub(crate) fn outermost(
+        layers: &'c Layers,
+        event: &'c RecordedEvent,
+        innermost: &'c dyn Innermost,
+        context: &'c CallContext,
+    ) -> Self {
+        Self {
+            event,
+            handler: context.handler.as_deref().or(layers.name()),
+            within: layers.outermost(),
+            innermost,
+            context,
+        }
+    }
+
+    /// The event, as it is recorded.
+    #[must_use]
+    pub fn event(&self) -> &'c RecordedEvent {
+        self.event
+    }
+
+    /// The handler's name, if it has one.
+    #[must_use]
+    pub fn handler(&self) -> Option<&'c str> {
+        self.handler
+    }
+
+    /// How often the handler itself has been called for this event so far, by this call of its outermost layer.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.context.attempts()
+    }
+
+    /// Does what is further within: the next layer, or at last the handler. May be called again after it has failed.
+    ///
+    /// # Errors
+    /// What the handler returned, or [`CallError`] when it did not come to its end.
+    pub async fn next(&self) -> Result<(), BoxError> {
+        if let Some((layer, within)) = self.within.split_first() {
+            return layer.handle(Self { within, ..*self }).await;
+        }
+        self.context.attempts.fetch_add(1, Ordering::Relaxed);
+        // The call stands inside of the guard: a closure may panic before there is a future.
+        let attempt = async { self.innermost.start().await };
+        match guarded(self.context.time_limit, attempt).await {
+            Ok(result) => result,
+            Err(interrupted) => Err(CallError::from(interrupted).into()),
+        }
+    }
+}
+
+impl fmt::Debug for HandlerCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerCall")
+            .field("handler", &self.handler)
+            .field("event", &self.event.id())
+            .field("attempts", &self.attempts())
+            .finish_non_exhaustive()
+    }
+}
