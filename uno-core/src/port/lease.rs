@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU16, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Checkpoint, Fence, Lane, SubscriptionName};
+use super::{Checkpoint, Fence, Lane, SubscriptionName, parking::storable};
 use crate::{CommitError, Position, StoreError};
 
 /// Leases the lanes of subscriptions to processes, so that each lane is run by one at a time.
@@ -79,18 +79,24 @@ pub struct LeaseOwner {
 }
 
 impl LeaseOwner {
+    /// How many bytes of a name are kept.
+    pub const LONGEST_NAME: usize = 256;
+
     /// An owner like no other, with a name that tells people, and a later run of the same process, who it is.
+    ///
+    /// A name is cut at [`LONGEST_NAME`](Self::LONGEST_NAME) bytes, or before, at the end of a character, and NUL, which not every store
+    /// can keep, is replaced by U+FFFD.
     #[must_use]
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
+    pub fn new(name: impl AsRef<str>) -> Self {
         Self::from_parts(*crate::EventId::new().as_uuid(), name)
     }
 
     /// An owner as it was stored. For stores.
     #[must_use]
-    pub fn from_parts(id: Uuid, name: impl Into<Arc<str>>) -> Self {
+    pub fn from_parts(id: Uuid, name: impl AsRef<str>) -> Self {
         Self {
             id,
-            name: name.into(),
+            name: storable(name.as_ref(), Self::LONGEST_NAME),
         }
     }
 

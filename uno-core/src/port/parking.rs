@@ -159,8 +159,8 @@ impl ParkedFailure {
     pub fn new(attempts: u32, error: impl AsRef<str>, fingerprint: impl AsRef<str>) -> Self {
         Self {
             attempts,
-            error: storable(error.as_ref()),
-            fingerprint: storable(fingerprint.as_ref()),
+            error: storable(error.as_ref(), Self::LONGEST),
+            fingerprint: storable(fingerprint.as_ref(), Self::LONGEST),
         }
     }
 
@@ -183,8 +183,9 @@ impl ParkedFailure {
     }
 }
 
-fn storable(text: &str) -> Arc<str> {
-    let text = &text[..text.floor_char_boundary(ParkedFailure::LONGEST)];
+/// A text that every store can keep.
+pub(super) fn storable(text: &str, longest: usize) -> Arc<str> {
+    let text = &text[..text.floor_char_boundary(longest)];
     if text.contains('\0') {
         text.replace('\0', "\u{fffd}").into()
     } else {
@@ -346,5 +347,18 @@ impl ParkedGroup {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_at_a_character_and_hold_no_nul() {
+        assert_eq!(&*storable("a\0b", 10), "a\u{fffd}b");
+        assert_eq!(&*storable("grün", 3), "gr");
+        assert_eq!(&*storable("grün", 4), "grü");
+        assert_eq!(&*storable("", 4), "");
     }
 }
