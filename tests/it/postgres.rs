@@ -160,7 +160,7 @@ mod two_connections {
 mod one_connection {
     use super::PgHarness;
 
-    uno_testkit::conformance!(PgHarness::with_one_connection(), log);
+    uno_testkit::conformance!(PgHarness::with_one_connection(), subscriptions);
 }
 
 /// Each commit by itself.
@@ -172,7 +172,7 @@ mod one_each {
             url: database_url,
             options: |options| options.without_grouping()
         },
-        log
+        subscriptions
     );
 }
 

@@ -129,7 +129,6 @@ async fn at_random(
 async fn of_a_thousand_claims_at_once_no_two_have_the_same_fence() -> TestResult {
     let fixture = Fixture::new().await?;
     let seed = EventId::new().as_uuid().as_u128() as u64;
-    println!("seed {seed}");
     let mut tasks = JoinSet::new();
     // Each with connections of its own, as another process has them.
     for number in 0..4 {
@@ -141,7 +140,8 @@ async fn of_a_thousand_claims_at_once_no_two_have_the_same_fence() -> TestResult
     let mut highest: HashMap<Lane, Fence> = HashMap::new();
     while let Some(granted) = tasks.join_next().await {
         let mut last: HashMap<Lane, Fence> = HashMap::new();
-        for (lane, fence, owner) in granted? {
+        let granted = granted.unwrap_or_else(|error| panic!("{error}, seed {seed}"));
+        for (lane, fence, owner) in granted {
             let holder = *holders.entry((lane, fence)).or_insert(owner);
             assert_eq!(
                 holder, owner,

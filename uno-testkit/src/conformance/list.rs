@@ -27,6 +27,15 @@ macro_rules! conformance {
         }
         $crate::__conformance_log!([$crate::__conformance_tests]);
     };
+    ($harness:expr, subscriptions) => {
+        fn __harness() -> impl $crate::conformance::BackendHarness {
+            $harness
+        }
+        $crate::__conformance_log!([$crate::__conformance_tests]);
+        $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
+        $crate::__conformance_leases!([$crate::__conformance_tests]);
+        $crate::__conformance_parking!([$crate::__conformance_tests]);
+    };
     ($harness:expr, persistent) => {
         fn __harness() -> impl $crate::conformance::PersistentHarness {
             $harness
