@@ -19,12 +19,15 @@ use uno_events::{
     SubscriptionState,
 };
 use uno_testkit::{
-    conformance::{BackendHarness, Guard, Store},
+    conformance::{BackendHarness, Harness},
     faults::{Call, Fault, FaultStore, Faults, at_every},
 };
 
 use super::support::{Noted, name, note_in, status};
 use crate::support::rest::in_time;
+
+type Store<H> = Arc<<H as Harness>::Store>;
+type Guard<H> = <H as Harness>::Guard;
 
 const EFFECTS: &str = "effects";
 
