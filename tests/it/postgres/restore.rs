@@ -146,7 +146,10 @@ fn name() -> SubscriptionName {
 
 async fn subscribe(store: &Arc<PgStore>) -> SubscriptionManager {
     let projector = Projector::new(Handled, Arc::clone(store), Decoder::new()).unwrap();
-    let manager = SubscriptionManager::new(Arc::clone(store) as _, Arc::clone(store) as _);
+    // A restored backup has the leases of its time: they are of this process.
+    let manager = SubscriptionManager::builder(Arc::clone(store) as _, Arc::clone(store) as _)
+        .instance("restored")
+        .build();
     let subscription = Subscription::new(name(), Replay::Safe, Arc::new(projector));
     manager.subscribe(subscription.batch_size(7)).unwrap();
     manager.start_all().await.unwrap();

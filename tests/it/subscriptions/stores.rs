@@ -11,6 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::task::JoinHandle;
 use uno_core::{
     Backend, Commit, Decoder, DocumentWrite, EventFilter, EventName, EventStore, Payload,
 };
@@ -114,8 +115,8 @@ fn manager<B: Backend>(store: &Arc<B>, instance: &str, lease: Duration) -> Subsc
 /// What has been done of a scenario, whichever process did it.
 #[derive(Default)]
 struct Progress {
-    started: bool,
-    appended: bool,
+    /// Appends by itself, since it is not the process that dies.
+    appending: Option<JoinHandle<()>>,
     parked: bool,
 }
 
@@ -123,7 +124,7 @@ struct Progress {
 /// mended, and the parked events are handled.
 async fn go_on<B: Backend>(
     manager: &SubscriptionManager,
-    inner: &B,
+    inner: &Arc<B>,
     run: &str,
     mended: &AtomicBool,
     progress: &Mutex<Progress>,
@@ -138,12 +139,21 @@ async fn go_on<B: Backend>(
     while manager.start_all().await.is_err() {
         tokio::task::yield_now().await;
     }
-    progress.lock().unwrap().started = true;
-    if !progress.lock().unwrap().appended {
-        progress.lock().unwrap().appended = true;
-        for n in 1..=8 {
-            note_in(inner, &of(n), n).await;
-        }
+    let append = || {
+        let (inner, streams) = (Arc::clone(inner), (1..=8).map(of).collect::<Vec<_>>());
+        tokio::spawn(async move {
+            for (n, stream) in (1..).zip(streams) {
+                note_in(&*inner, &stream, n).await;
+            }
+        })
+    };
+    let appended = || {
+        let mut progress = progress.lock().unwrap();
+        let appending = progress.appending.get_or_insert_with(append);
+        appending.is_finished()
+    };
+    while !appended() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     idle(manager).await;
     let (subscription, bad) = (name(run), of(1));
@@ -211,7 +221,7 @@ pub(super) async fn faults_anywhere_in_parking_and_retry_double_and_lose_nothing
                     let consumer = Effects { store: Arc::clone(&faulty), fails_at: 3, mended: Arc::clone(&mended) };
                     manager.subscribe(consumer.subscription(&run)).unwrap();
                     tokio::select! {
-                        () = in_time(go_on(&manager, &**store, &run, &mended, &progress)) => manager.stop_all().await,
+                        () = in_time(go_on(&manager, store, &run, &mended, &progress)) => manager.stop_all().await,
                         () = faulty.crashed() => {}
                     }
                 }
@@ -220,7 +230,7 @@ pub(super) async fn faults_anywhere_in_parking_and_retry_double_and_lose_nothing
                 let manager = manager(store, "worker", Duration::from_secs(3));
                 let consumer = Effects { store: Arc::clone(store), fails_at: 3, mended: Arc::clone(&mended) };
                 manager.subscribe(consumer.subscription(&run)).unwrap();
-                in_time(go_on(&manager, &**store, &run, &mended, &progress)).await;
+                in_time(go_on(&manager, store, &run, &mended, &progress)).await;
                 manager.stop_all().await;
                 let what = format!("{fault:?} at {call:?} {number}");
                 assert_eq!(effects(&**store, &format!("bad-{run}")).await, [1, 3, 5, 7], "{what}");
