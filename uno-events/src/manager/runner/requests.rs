@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uno_core::{
     ParkedEvent, ParkedFailure, ParkedKey, ParkingRequest, ParkingWrite, Position, ReadLog,
-    RecordedEvent, StoreError,
+    RecordedEvent,
 };
 
 use super::{Failure, Halt, Place, Runner, Step, StopReason, Stretch};
@@ -41,27 +41,26 @@ impl Runner {
         let (store, name) = (&self.shared.subscriptions, &self.entry.spec.name);
         let parked = match store.parked_key(name, &key).await {
             Ok(parked) => parked,
-            Err(error) => return Err(self.request_failed(key, request, error).await),
+            Err(error) => {
+                self.link.mailbox.put(key, request);
+                return Err(self.store_failed(error).await);
+            }
         };
         let Some(parked) = parked.filter(|parked| parked.request() == Some(request)) else {
             // It was carried out, or is not what is asked for any more.
             return Ok(());
         };
-        match request {
-            ParkingRequest::Discard => self.discard(place, key).await,
-            ParkingRequest::Skip => self.skip(place, &parked, key).await,
-            ParkingRequest::Retry => self.begin(place, &parked, key).await,
+        let of = Arc::clone(&key);
+        let carried_out = match request {
+            ParkingRequest::Discard => self.discard(place, of).await,
+            ParkingRequest::Skip => self.skip(place, &parked, of).await,
+            ParkingRequest::Retry => self.begin(place, &parked, of).await,
+        };
+        if carried_out.is_err() {
+            // If it was done after all, that is found the next time.
+            self.link.mailbox.put(key, request);
         }
-    }
-
-    async fn request_failed(
-        &mut self,
-        key: Arc<str>,
-        request: ParkingRequest,
-        error: StoreError,
-    ) -> Halt {
-        self.link.mailbox.put(key, request);
-        self.store_failed(error).await
+        carried_out
     }
 
     async fn discard(&mut self, place: &mut Place, key: Arc<str>) -> Step<()> {
