@@ -88,11 +88,16 @@ pub use self::{
 /// 2. **Order.** Events that are published one after the other come in that order. Handlers of a higher
 ///    [`Priority`] are done with an event before others begin; those of one priority run side by side. What is published
 ///    at the same time from several tasks comes in any order: order across the log is what durable subscriptions are for.
-/// 3. **Bounds.** At most `max_concurrency` handlers run at once, however many publish.
+/// 3. **Bounds.** At most `max_concurrency` handlers run at once, however many publish, beside the one of each queue.
 /// 4. **Re-entrancy.** A handler may publish on the bus that called it, subscribe and unsubscribe, at any depth: what it
 ///    publishes runs in its own place, so that it never waits for itself. That goes by the task: a handler that *spawns* a
 ///    task that publishes, and waits for that, takes a place of its own, and only the time limit ends a circle of such waits.
+///    What would wait for itself all the same is never waited for, and the report says so:
+///    [`Deferred`](HandlerResult::Deferred), [`Refused`](HandlerResult::Refused).
 /// 5. **Unsubscribed is unsubscribed.** After [`unsubscribe`](Self::unsubscribe) returned, no call of the handler begins.
+/// 6. **Order per key**, for handlers that ask for it: see [`HandlerOptions::ordered_by`].
+/// 7. **Queues are bounded**, and do what was said when they are full: see [`BoundedQueue`].
+/// 8. **An end.** After [`shutdown`](Self::shutdown) began, events are refused; what is under way may end.
 ///
 /// # What it does not do
 ///
@@ -100,7 +105,8 @@ pub use self::{
 /// must not be lost is a matter for a durable [`Subscription`](crate::Subscription).
 ///
 /// # Cancellation
-/// Handlers run within the future of [`publish`](Self::publish): dropping it drops those that are under way at their next await.
+/// Handlers without a queue run within the future of [`publish`](Self::publish): dropping it drops those that are under way at
+/// their next await.
 #[derive(Clone)]
 pub struct EventBus(Arc<Inner>);
 

@@ -6,12 +6,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::{runtime::Handle, sync::SemaphorePermit};
+use tokio::runtime::Handle;
 use uno_core::RecordedEvent;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     call::{Begun, begin},
     frame::{Frame, Lender},
     lanes::Ticket,
+    limit::Permit,
     outcome::Verdict,
     queue::{self, Offered, Queue, Worker},
     report::Report,
@@ -34,121 +35,185 @@ const MOST_DEFERRED: usize = 1024;
 /// Handlers of one priority that have to wait for something, and their places in the list.
 type Waiting<'d> = Vec<Pin<Box<dyn Future<Output = (usize, Option<Verdict>)> + Send + 'd>>>;
 
+/// An event on its way to its handlers.
+struct Delivery<'d> {
+    bus: &'d Arc<Inner>,
+    event: &'d Arc<RecordedEvent>,
+    list: &'d List,
+    within: Option<Lender>,
+    tickets: Vec<Option<Result<Ticket, Verdict>>>,
+    decoded: Decoded<'d>,
+    report: Report,
+    /// The handler that comes next.
+    next: usize,
+    waiting: Waiting<'d>,
+}
+
 /// A place to run in and the frame that goes with it. Handlers that are done at the first look use one after the other.
 struct Place<'d> {
-    permit: SemaphorePermit<'d>,
+    permit: Permit<'d>,
     frame: Option<Frame>,
 }
 
 impl Inner {
+    /// Hands an event to its handlers. Mostly none of them has to wait for anything, and then nothing of this is put on the
+    /// heap.
     pub(super) async fn deliver(
         self: &Arc<Self>,
         event: &Arc<RecordedEvent>,
         list: &List,
     ) -> Published {
+        let first = poll_fn(|waker| {
+            let mut delivery = Delivery::new(self, event, list);
+            delivery.pass(waker);
+            Poll::Ready(match delivery.waiting.is_empty() {
+                true => Ok(delivery.report.finish()),
+                false => Err(Box::new(delivery)),
+            })
+        });
+        match first.await {
+            Ok(published) => published,
+            Err(delivery) => Box::pin(delivery.finish()).await,
+        }
+    }
+}
+
+impl<'d> Delivery<'d> {
+    fn new(bus: &'d Arc<Inner>, event: &'d Arc<RecordedEvent>, list: &'d List) -> Self {
         let within = Lender::innermost();
-        let within = within.as_ref();
-        // All tickets are taken before the first await, so that the order in every lane is that in which publishes began.
-        let mut tickets = match list.has_lanes() {
+        // All tickets are taken before anything is waited for, so that the order in every lane is that in which publishes
+        // began.
+        let tickets = match list.has_lanes() {
             false => Vec::new(),
-            true => take_tickets(list, event, within),
+            true => take_tickets(list, event, within.as_ref()),
         };
-        let mut decoded = Decoded::new(&self.decoder, event);
-        let mut report = Report::new(event.id(), list);
-        let mut waiting = Waiting::new();
-        let mut place = None;
-        for (n, route) in list.routes().iter().enumerate() {
-            if n > 0 && route.priority() != list.routes()[n - 1].priority() && !waiting.is_empty() {
-                place = None;
-                finish(&mut waiting, &mut report).await;
-            }
-            let ticket = match tickets.get_mut(n).and_then(Option::take) {
-                None => None,
-                Some(Ok(ticket)) => Some(ticket),
-                Some(Err(verdict)) => {
-                    report.note(n, Some(verdict));
-                    continue;
-                }
-            };
-            if !route.is_active() {
-                report.note(n, self.inactive(route, event));
-                continue;
-            }
-            if ticket.as_ref().is_some_and(|ticket| !ticket.may_wait()) {
-                report.note(n, Some(self.defer(route, ticket, event)));
-                continue;
-            }
-            let is_next = ticket.as_ref().is_none_or(Ticket::is_first);
-            if let Some(queue) = route.queue() {
-                if is_next && let Offered::Done(result) = queue.offer(event) {
-                    self.start_worker(route, queue);
-                    report.note(n, Some(Verdict::not_called(result)));
-                } else {
-                    waiting.push(Box::pin(async move {
-                        let result = self.wait_for_space(route, queue, ticket, event, within);
-                        (n, result.await)
-                    }));
-                }
-                continue;
-            }
-            let share = match decoded.share_for(route.target()) {
-                Ok(share) => share,
-                Err(result) => {
-                    report.note(n, Some(Verdict::not_called(result)));
-                    continue;
-                }
-            };
-            if is_next && place.is_none() {
-                place = self.limit.try_take().map(|permit| Place {
-                    permit,
-                    frame: Some(Frame::new(self.limit.id(), within)),
-                });
-            }
-            let Some(free) = place.as_mut().filter(|_| is_next) else {
-                waiting.push(Box::pin(async move {
-                    (n, self.call(route, share, ticket, event, within).await)
-                }));
-                continue;
-            };
-            if let Some(ticket) = &ticket {
-                let frame = Frame::new(self.limit.id(), within).holding(ticket.holds());
-                free.frame = Some(frame);
-            }
-            let mut share = Some(share);
-            let limit = self.time_limit_of(route);
-            let begun = poll_fn(|waker| {
-                let share = share
-                    .take()
-                    .expect("this future is ready when it is first polled");
-                Poll::Ready(begin(route, share, event, &mut free.frame, limit, waker))
-            });
-            match begun.await {
-                Begun::Ended(verdict) => {
-                    report.note(n, Some(counted(route, verdict)));
-                    match (&ticket, &mut free.frame) {
-                        (None, Some(frame)) => frame.renew(),
-                        _ => free.frame = Some(Frame::new(self.limit.id(), within)),
-                    }
-                }
-                Begun::Pending(pending) => {
-                    let (permit, frame) = match place.take() {
-                        Some(Place { permit, frame }) => (Some(permit), frame),
-                        None => (None, None),
-                    };
-                    waiting.push(Box::pin(async move {
-                        let (_permit, _ticket) = (permit, ticket);
-                        (n, Some(counted(route, pending.finish(frame).await)))
-                    }));
-                }
-            }
+        Self {
+            bus,
+            event,
+            list,
+            within,
+            tickets,
+            decoded: Decoded::new(&bus.decoder, event),
+            report: Report::new(event.id(), list),
+            next: 0,
+            waiting: Waiting::new(),
         }
-        drop(place);
-        if !waiting.is_empty() {
-            finish(&mut waiting, &mut report).await;
-        }
-        report.finish()
     }
 
+    /// Waits for those that have to be waited for, priority by priority.
+    async fn finish(mut self: Box<Self>) -> Published {
+        while !self.waiting.is_empty() {
+            wait_for(mem::take(&mut self.waiting), &mut self.report).await;
+            poll_fn(|waker| {
+                self.pass(waker);
+                Poll::Ready(())
+            })
+            .await;
+        }
+        self.report.finish()
+    }
+
+    /// Calls the handlers from the next one on, up to the end of the first priority of which some have to wait.
+    fn pass(&mut self, waker: &mut Context<'_>) {
+        let routes = self.list.routes();
+        let mut place = None;
+        while let Some(route) = routes.get(self.next) {
+            let is_next_class =
+                self.next > 0 && route.priority() != routes[self.next - 1].priority();
+            if is_next_class && !self.waiting.is_empty() {
+                return;
+            }
+            let n = self.next;
+            self.next += 1;
+            match self.tickets.get_mut(n).and_then(Option::take) {
+                None => self.begin(n, route, None, &mut place, waker),
+                Some(Ok(ticket)) => self.begin(n, route, Some(ticket), &mut place, waker),
+                Some(Err(verdict)) => self.report.note(n, Some(verdict)),
+            }
+        }
+    }
+
+    /// Calls one handler, or has it wait.
+    fn begin(
+        &mut self,
+        n: usize,
+        route: &'d Arc<Route>,
+        ticket: Option<Ticket>,
+        place: &mut Option<Place<'d>>,
+        waker: &mut Context<'_>,
+    ) {
+        let (bus, event) = (self.bus, self.event);
+        if !route.is_active() {
+            return self.report.note(n, bus.inactive(route, event));
+        }
+        if ticket.as_ref().is_some_and(|ticket| !ticket.may_wait()) {
+            return self.report.note(n, Some(bus.defer(route, ticket, event)));
+        }
+        let is_next = ticket.as_ref().is_none_or(Ticket::is_first);
+        if let Some(queue) = route.queue() {
+            if is_next && let Offered::Done(result) = queue.offer(event) {
+                bus.start_worker(route, queue);
+                return self.report.note(n, Some(Verdict::not_called(result)));
+            }
+            let within = self.within.clone();
+            return self.waiting.push(Box::pin(async move {
+                let result = bus.wait_for_space(route, queue, ticket, event, within.as_ref());
+                (n, result.await)
+            }));
+        }
+        let share = match self.list.routes().len() {
+            // Nobody else asks for it.
+            1 => self.decoded.decode(route.target()),
+            _ => self.decoded.share_for(route.target()),
+        };
+        let share = match share {
+            Ok(share) => share,
+            Err(result) => return self.report.note(n, Some(Verdict::not_called(result))),
+        };
+        let (limit, within) = (bus.limit.id(), self.within.as_ref());
+        if is_next && place.is_none() {
+            let frame = || Some(Frame::new(limit, within));
+            *place = bus.limit.try_take().map(|permit| Place {
+                permit,
+                frame: frame(),
+            });
+        }
+        let Some(free) = place.as_mut().filter(|_| is_next) else {
+            let within = self.within.clone();
+            return self.waiting.push(Box::pin(async move {
+                let verdict = bus.call(route, share, ticket, event, within.as_ref());
+                (n, verdict.await)
+            }));
+        };
+        match (&ticket, &mut free.frame) {
+            (None, Some(frame)) => frame.renew(),
+            (None, frame) => *frame = Some(Frame::new(limit, within)),
+            (Some(ticket), frame) => {
+                *frame = Some(Frame::new(limit, within).holding(ticket.holds()));
+            }
+        }
+        let time_limit = bus.time_limit_of(route);
+        match begin(route, share, event, &mut free.frame, time_limit, waker) {
+            Begun::Ended(verdict) => {
+                self.report.note(n, Some(counted(route, verdict)));
+                if ticket.is_some() {
+                    free.frame = None;
+                }
+            }
+            Begun::Pending(pending) => {
+                let Some(Place { permit, frame }) = place.take() else {
+                    return;
+                };
+                self.waiting.push(Box::pin(async move {
+                    let (_permit, _ticket) = (permit, ticket);
+                    (n, Some(counted(route, pending.finish(frame).await)))
+                }));
+            }
+        }
+    }
+}
+
+impl Inner {
     /// What becomes of an event for a handler that is not called. `None` when it is unsubscribed.
     fn inactive(self: &Arc<Self>, route: &Arc<Route>, event: &RecordedEvent) -> Option<Verdict> {
         if !route.is_subscribed() {
@@ -317,16 +382,12 @@ fn take_tickets(
 }
 
 /// Waits for all of them, side by side.
-async fn finish(waiting: &mut Waiting<'_>, report: &mut Report) {
-    let mut waiting = mem::take(waiting);
-    if waiting.len() == 1 {
-        for only in waiting {
-            let (n, verdict) = only.await;
-            report.note(n, verdict);
-        }
-        return;
+async fn wait_for(mut waiting: Waiting<'_>, report: &mut Report) {
+    if let [only] = &mut *waiting {
+        let (n, verdict) = only.await;
+        return report.note(n, verdict);
     }
-    let mut waiting: FuturesUnordered<_> = waiting.drain(..).collect();
+    let mut waiting: FuturesUnordered<_> = waiting.into_iter().collect();
     while let Some((n, verdict)) = waiting.next().await {
         report.note(n, verdict);
     }

@@ -131,7 +131,8 @@ impl<'p> Decoded<'p> {
         share
     }
 
-    fn decode(&self, target: &dyn Target) -> Result<Share, HandlerResult> {
+    /// The same, for the only one who asks.
+    pub(super) fn decode(&self, target: &dyn Target) -> Result<Share, HandlerResult> {
         // Deserializing and upcasting are the user's code, which may panic.
         match catch_unwind(AssertUnwindSafe(|| target.decode(self.decoder, self.event))) {
             Ok(Ok(share)) => Ok(share),

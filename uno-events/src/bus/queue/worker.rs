@@ -4,18 +4,18 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     sync::{Arc, atomic::Ordering},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{task::coop::poll_proceed, time::Instant};
 use uno_core::{Decoder, EventStore, Position, ReadLog, RecordedEvent};
 
 use super::{Gap, Item, Life, Policy, Queue, Spill};
 use crate::{
     bus::{
         HandlerResult,
-        call::{Begun, begin},
+        call::{Begun, Pending, begin},
         frame::{Frame, Holds, within},
         outcome::Verdict,
         route::Route,
@@ -61,7 +61,7 @@ pub(in crate::bus) async fn run(worker: Worker) {
     loop {
         match worker.next(&mut batch) {
             Next::Batch => worker.handle_all(&mut batch, &mut frame).await,
-            Next::Read(log) => worker.read(&*log, &batch, &mut frame).await,
+            Next::Read(log) => worker.read(&*log, &mut frame).await,
             Next::Wait => worker.queue.work.notified().await,
             Next::Over => return,
             Next::Drained => {
@@ -106,57 +106,72 @@ impl Worker {
     }
 
     async fn handle_all(&self, batch: &mut Batch<'_>, frame: &mut Option<Frame>) {
-        while self.route.is_active() {
-            let Some(item) = batch.take() else {
-                return;
-            };
-            let is_stopped = match &item {
-                Item::Event(event) => !self.handle(event, batch, frame).await,
-                Item::Gap(gap) => {
-                    self.tell(*gap, batch).await;
-                    false
+        loop {
+            match poll_fn(|waker| self.handle_some(batch, frame, waker)).await {
+                Met::End => return batch.return_rest(),
+                Met::Gap(gap) => self.tell(gap, batch).await,
+                Met::Pending(event, pending) => {
+                    batch.free();
+                    self.ended(&event, pending.finish(frame.take()).await);
                 }
-            };
-            if is_stopped {
-                batch.put_back(item);
             }
-            // Handlers that never wait would keep the thread for themselves.
-            tokio::task::consume_budget().await;
         }
-        batch.return_rest();
     }
 
-    /// Calls the handler. `false` when its group was stopped just now, and it was not called.
-    async fn handle(
+    /// Handles events until something has to be waited for. Handlers that never wait would keep the thread for themselves:
+    /// each event takes from what the runtime grants the task at a time.
+    fn handle_some<'w>(
+        &'w self,
+        batch: &mut Batch<'_>,
+        frame: &mut Option<Frame>,
+        waker: &mut Context<'_>,
+    ) -> Poll<Met<'w>> {
+        while self.route.is_active() {
+            let Poll::Ready(granted) = poll_proceed(waker) else {
+                batch.free();
+                return Poll::Pending;
+            };
+            let Some(item) = batch.take() else {
+                return Poll::Ready(Met::End);
+            };
+            granted.made_progress();
+            let event = match &item {
+                Item::Event(event) => event,
+                Item::Gap(gap) => return Poll::Ready(Met::Gap(*gap)),
+            };
+            match self.begin(event, frame, waker) {
+                Begun::Pending(pending) => {
+                    return Poll::Ready(Met::Pending(Arc::clone(event), pending));
+                }
+                Begun::Ended(verdict) if verdict.result == HandlerResult::Stopped => {
+                    batch.put_back(item);
+                    return Poll::Ready(Met::End);
+                }
+                Begun::Ended(verdict) => self.ended(event, verdict),
+            }
+        }
+        Poll::Ready(Met::End)
+    }
+
+    /// Calls the handler, or tells why not.
+    fn begin(
         &self,
         event: &Arc<RecordedEvent>,
-        batch: &Batch<'_>,
         frame: &mut Option<Frame>,
-    ) -> bool {
-        let verdict = match Decoded::new(&self.decoder, event).share_for(self.route.target()) {
-            Err(result) => Verdict::not_called(result),
+        waker: &mut Context<'_>,
+    ) -> Begun<'_> {
+        let route = &*self.route;
+        match Decoded::new(&self.decoder, event).decode(route.target()) {
+            Err(result) => Begun::Ended(Verdict::not_called(result)),
             Ok(share) => {
-                let mut share = Some(share);
                 frame.get_or_insert_with(|| self.frame()).renew();
-                let begun = poll_fn(|waker| {
-                    let share = share
-                        .take()
-                        .expect("this future is ready when it is first polled");
-                    let limit = self.time_limit;
-                    Poll::Ready(begin(&self.route, share, event, frame, limit, waker))
-                });
-                match begun.await {
-                    Begun::Ended(verdict) => verdict,
-                    Begun::Pending(pending) => {
-                        batch.free();
-                        pending.finish(frame.take()).await
-                    }
-                }
+                begin(route, share, event, frame, self.time_limit, waker)
             }
-        };
-        if verdict.result == HandlerResult::Stopped {
-            return false;
         }
+    }
+
+    /// Notes how a call ended.
+    fn ended(&self, event: &RecordedEvent, verdict: Verdict) {
         if verdict.result != HandlerResult::Handled {
             tracing::warn!(
                 name: telemetry::QUEUE_FAILED,
@@ -169,7 +184,6 @@ impl Worker {
             );
         }
         self.queue.counts.ended(verdict);
-        true
     }
 
     /// Tells the handler of a gap, in its place in the order.
@@ -197,7 +211,7 @@ impl Worker {
     }
 
     /// Reads what was left to the log, until it has caught up with what was published.
-    async fn read(&self, log: &dyn EventStore, batch: &Batch<'_>, frame: &mut Option<Frame>) {
+    async fn read(&self, log: &dyn EventStore, frame: &mut Option<Frame>) {
         let filter = self.route.filter();
         let mut stands_since = None;
         while let Some(spill) = self.queue.spill_now()
@@ -214,7 +228,7 @@ impl Worker {
                 }
                 Ok(page) => {
                     let scanned = page.scanned().map(|(position, _)| position);
-                    match self.handle_page(page.into_events(), batch, frame).await {
+                    match self.handle_page(page.into_events(), frame).await {
                         Page::Stopped => return,
                         Page::UpTo(goal) => reached = goal,
                         Page::All => reached = scanned.unwrap_or(reached),
@@ -244,7 +258,6 @@ impl Worker {
     async fn handle_page(
         &self,
         events: Vec<Arc<RecordedEvent>>,
-        batch: &Batch<'_>,
         frame: &mut Option<Frame>,
     ) -> Page {
         for event in events {
@@ -258,9 +271,18 @@ impl Worker {
             if !self.route.is_for(&event) {
                 continue;
             }
-            if !self.route.is_active() || !self.handle(&event, batch, frame).await {
+            if !self.route.is_active() {
                 return Page::Stopped;
             }
+            let begun = poll_fn(|waker| Poll::Ready(self.begin(&event, frame, waker)));
+            let verdict = match begun.await {
+                Begun::Ended(verdict) => verdict,
+                Begun::Pending(pending) => pending.finish(frame.take()).await,
+            };
+            if verdict.result == HandlerResult::Stopped {
+                return Page::Stopped;
+            }
+            self.ended(&event, verdict);
             self.queue.had(position);
             tokio::task::consume_budget().await;
         }
@@ -272,6 +294,14 @@ impl Worker {
         let queue = Some(self.queue.id);
         Frame::new(self.limit, None).holding(Holds { turn: None, queue })
     }
+}
+
+/// What there is to wait for.
+enum Met<'w> {
+    /// Nothing more to do.
+    End,
+    Gap(Gap),
+    Pending(Arc<RecordedEvent>, Pending<'w>),
 }
 
 /// How far a page was handled.
