@@ -68,7 +68,7 @@ impl SubscriptionManager {
     ) -> Result<(), WaitError> {
         let other_log = |told: &Reported| told.epoch.is_some_and(|epoch| epoch != receipt.epoch());
         let there = |told: &Reported| told.is_whole() && told.position() >= awaited;
-        let shared = |told: &Reported| told.count > 0 && !told.is_whole();
+        let shared = Reported::is_shared;
         let mut asked = 0;
         loop {
             let told = entry.report.when(|told| {
@@ -174,7 +174,7 @@ impl SubscriptionManager {
         let there = |told: &Reported| {
             told.is_whole() && told.all_in(&Phase::CaughtUp) && told.position() >= head
         };
-        let shared = |told: &Reported| told.count > 0 && !told.is_whole();
+        let shared = Reported::is_shared;
         let mut asked = 0;
         loop {
             // Requests first: whoever carries one out is busy before it takes it off the store.

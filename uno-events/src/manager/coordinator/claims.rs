@@ -119,8 +119,9 @@ impl Coordinator {
         } else {
             None
         };
-        self.entry.report.claimed(grant.lanes().get(), standing_by);
+        // The lanes first: else it would look for a moment as if others had those that are run here.
         self.grant(&grant);
+        self.entry.report.claimed(grant.lanes().get(), standing_by);
         self.hand_out_requests().await;
     }
 

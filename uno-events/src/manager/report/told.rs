@@ -118,6 +118,11 @@ impl Reported {
             && self.lanes.iter().all(|lane| lane.opened)
     }
 
+    /// Whether others run some of the lanes, or all, and the places of those that are run here are known.
+    pub(in crate::manager) fn is_shared(&self) -> bool {
+        self.lanes.len() < usize::from(self.count) && self.lanes.iter().all(|lane| lane.opened)
+    }
+
     /// Up to where the log was handled or passed over, by every lane that is run here, or else as it was saved elsewhere.
     pub(in crate::manager) fn position(&self) -> Position {
         let elsewhere = self.standing_by.as_ref();
