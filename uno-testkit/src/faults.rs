@@ -1,4 +1,4 @@
-//! A store that fails when it is told to, for tests of what is built on stores.
+//! A store that fails when it is told to, for tests of what is built on stores; and handlers that do ([`HandlerFaults`]).
 //!
 //! [`FaultStore`] wraps any store and passes every call on, but for those that a [`Faults`] plan picks: the third
 //! commit, every tenth read, one call in twenty by a seed. What happens to a call that is picked is a [`Fault`]: it
@@ -30,6 +30,7 @@
 //! their numbers depend on which came first.
 
 mod everywhere;
+mod handler;
 mod plan;
 mod records;
 mod store;
@@ -37,6 +38,7 @@ mod subscriptions;
 
 pub use self::{
     everywhere::at_every,
+    handler::{HandlerFault, HandlerFaults},
     plan::{Call, Fault, Faults},
     store::FaultStore,
 };

@@ -3,7 +3,7 @@
 //! * [`mod@conformance`]: one suite of named cases for every store.
 //! * [`Given`]: given/when/then for aggregates; [`GivenSaga`] for sagas; [`envelope`] for whatever takes envelopes.
 //! * [`deliver_twice`]: a command's handler run again under the same id.
-//! * [`faults`]: a store that fails when it is told to, for tests of what is built on stores.
+//! * [`faults`]: a store that fails when it is told to, for tests of what is built on stores; and handlers that do.
 
 pub mod conformance;
 pub mod faults;

@@ -1,4 +1,6 @@
 //! Layers around handlers: time limits, retries, circuit breakers, metrics, and one's own.
+//!
+//! Long because the layers are tried in combination with one another, by the same scripted handler.
 
 use std::{
     sync::{
@@ -15,6 +17,7 @@ use uno_events::{
     HandlerOptions, HandlerResult, Layers, Logging, Retry, RetryPolicy, SharedHandler, Timeout,
     Topic, Tracing, handler_fn,
 };
+use uno_testkit::faults::{HandlerFault, HandlerFaults};
 
 use super::support::*;
 
@@ -423,4 +426,66 @@ async fn a_handler_publishes_and_retries_within_its_layers() {
     let published = bus.publish(placed(1)).await;
     assert_eq!(published.outcomes().next().unwrap().attempts(), 2);
     assert_eq!(calls.take(), ["inner", "inner"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_fail_by_plan() {
+    let check = async |faults: HandlerFaults, expected: &[HandlerResult]| {
+        let layers = Layers::new().layer(faults.clone());
+        let (bus, calls) = bus_with(layers, &[]);
+        let start = Instant::now();
+        let mut called = 0;
+        for expected in expected {
+            let (result, attempts) = outcome(&bus).await;
+            assert_eq!(result, *expected);
+            called += attempts;
+        }
+        assert_eq!(calls.load(Ordering::Relaxed), called);
+        assert_eq!(faults.calls(), expected.len() as u64);
+        faults.heal();
+        assert_eq!(outcome(&bus).await, (HandlerResult::Handled, 1));
+        start.elapsed()
+    };
+    let (handled, failed) = (
+        HandlerResult::Handled,
+        HandlerResult::Failed("planned failure".into()),
+    );
+    let none = HandlerFaults::none;
+    let panicked = HandlerResult::Panicked("planned panic".into());
+    let plan = none()
+        .nth(2, HandlerFault::Fails)
+        .nth(3, HandlerFault::Panics);
+    check(
+        plan,
+        &[handled.clone(), failed.clone(), panicked, handled.clone()],
+    )
+    .await;
+    let plan = none()
+        .named("placed", HandlerFault::Fails)
+        .named("shipped", HandlerFault::Panics);
+    check(plan, &[failed.clone(), failed]).await;
+    let after = HandlerResult::Failed("planned failure after the work".into());
+    check(none().always(HandlerFault::FailsAfter), &[after]).await;
+    let took = check(
+        none().always(HandlerFault::Delay(SECOND)),
+        &[handled.clone(), handled],
+    )
+    .await;
+    assert!(took >= 2 * SECOND, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_panics_is_tried_again_by_one_further_out() {
+    let faults = HandlerFaults::none()
+        .nth(1, HandlerFault::Panics)
+        .nth(2, HandlerFault::Hangs);
+    let layers = Layers::new()
+        .layer(in_steps_of(SECOND, 3))
+        .layer(Timeout::after(SECOND))
+        .layer(faults.clone());
+    let (bus, _) = bus_with(layers, &[]);
+    assert_eq!(
+        (outcome(&bus).await, faults.calls()),
+        ((HandlerResult::Handled, 1), 3)
+    );
 }

@@ -21,7 +21,10 @@ const EVENTS: u32 = 300;
 
 /// What one handler has seen, and whether it is in the middle of something, by stream.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<Position>, HashMap<String, u32>)>>);
+struct Seen(Arc<Mutex<Noted>>);
+
+/// The positions in the order in which they came, and how many calls are under way for each stream.
+type Noted = (Vec<Position>, HashMap<String, u32>);
 
 impl Seen {
     fn enter(&self, event: &RecordedEvent) -> u32 {

@@ -1,5 +1,6 @@
 //! [`Queue`]: the events that wait for a handler which publishers do not wait for.
 
+mod batch;
 mod policy;
 mod spill;
 mod status;

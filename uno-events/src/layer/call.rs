@@ -93,7 +93,12 @@ impl<'c> HandlerCall<'c> {
     /// What the handler returned, or [`CallError`] when it did not come to its end.
     pub async fn next(&self) -> Result<(), BoxError> {
         if let Some((layer, within)) = self.within.split_first() {
-            return layer.handle(Self { within, ..*self }).await;
+            // A layer that panics is to those further out what a handler is that panics.
+            let call = Self { within, ..*self };
+            return match guarded(None, async { layer.handle(call).await }).await {
+                Ok(result) => result,
+                Err(interrupted) => Err(CallError::from(interrupted).into()),
+            };
         }
         self.context.attempts.fetch_add(1, Ordering::Relaxed);
         // The call stands inside of the guard: a closure may panic before there is a future.

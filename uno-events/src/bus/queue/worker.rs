@@ -1,7 +1,6 @@
 //! [`Worker`]: the task that takes events out of a queue and calls the handler.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
@@ -11,7 +10,7 @@ use std::{
 use tokio::{task::coop::poll_proceed, time::Instant};
 use uno_core::{Decoder, EventStore, Position, ReadLog, RecordedEvent};
 
-use super::{Gap, Item, Life, Policy, Queue, Spill};
+use super::{Gap, Item, Life, Policy, Queue, Spill, batch::Batch};
 use crate::{
     bus::{
         HandlerResult,
@@ -36,8 +35,6 @@ pub(in crate::bus) struct Worker {
 
 /// How many events are read from the log at a time.
 const PAGE: usize = 256;
-/// How many places are given back at a time, so that each costs less.
-const FREED: usize = 32;
 /// How long an event that was published may take to become visible in the log.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before the log is looked at again, unless it tells of a change.
@@ -83,7 +80,7 @@ impl Worker {
             (_, Life::Over) => Next::Over,
             _ if !is_active => Next::Wait,
             _ if !waiting.items.is_empty() => {
-                std::mem::swap(&mut waiting.items, &mut batch.items);
+                batch.swap(&mut waiting.items);
                 waiting.busy = true;
                 Next::Batch
             }
@@ -366,87 +363,6 @@ impl Queue {
             // Reading what was not published makes it too low, but at least the last one is not there.
             self.counts.lost(spill.missing.max(1));
         }
-    }
-}
-
-/// Events that the worker has taken out of the queue together. What is left of them when it is dropped goes back, so that a
-/// worker whose runtime ends loses nothing that another one could still handle.
-struct Batch<'q> {
-    queue: &'q Queue,
-    items: VecDeque<Item>,
-    /// Events that were put back after a publisher had taken their space: so many give none back later.
-    owed: usize,
-}
-
-impl<'q> Batch<'q> {
-    fn new(queue: &'q Queue) -> Self {
-        let items = VecDeque::new();
-        Self {
-            queue,
-            items,
-            owed: 0,
-        }
-    }
-
-    fn take(&mut self) -> Option<Item> {
-        let item = self.items.pop_front();
-        match &item {
-            Some(Item::Event(_)) => {
-                self.queue.depth.fetch_sub(1, Ordering::Relaxed);
-                match self.owed.checked_sub(1) {
-                    Some(owed) => self.owed = owed,
-                    None if self.queue.freed.fetch_add(1, Ordering::AcqRel) >= FREED => self.free(),
-                    None => {}
-                }
-            }
-            Some(Item::Gap(_)) => {}
-            None => self.free(),
-        }
-        item
-    }
-
-    /// Puts back what was just taken.
-    fn put_back(&mut self, item: Item) {
-        if matches!(item, Item::Event(_)) {
-            self.queue.depth.fetch_add(1, Ordering::Relaxed);
-            let freed = &self.queue.freed;
-            let less =
-                freed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
-            self.owed += usize::from(less.is_err());
-        }
-        self.items.push_front(item);
-    }
-
-    /// Gives the places back of those that were taken: before anything that may take long.
-    fn free(&self) {
-        self.queue.give_back();
-    }
-
-    fn return_rest(&mut self) {
-        self.free();
-        if self.items.is_empty() {
-            return;
-        }
-        let mut waiting = self.queue.lock();
-        if waiting.life == Life::Over {
-            let events = self
-                .items
-                .iter()
-                .filter(|item| matches!(item, Item::Event(_)));
-            self.queue
-                .depth
-                .fetch_sub(events.count(), Ordering::Relaxed);
-            self.items.clear();
-        }
-        while let Some(item) = self.items.pop_back() {
-            waiting.items.push_front(item);
-        }
-    }
-}
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        self.return_rest();
     }
 }
 
