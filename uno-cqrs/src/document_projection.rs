@@ -113,7 +113,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
             if let Some(slot) = slots.get_mut(found.key()) {
                 let body = serde_json::from_str(found.body().as_str());
                 slot.document = Some(body.map_err(|error| slot.failed(error.into()))?);
-                slot.stored = true;
+                slot.revision = found.revision();
             }
         }
         Ok(slots)
@@ -125,6 +125,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         events: &[Envelope<P::Event>],
         keys: &[Vec<String>],
         mut slots: BTreeMap<String, Slot<P::Document>>,
+        is_alone: bool,
     ) -> Result<Vec<DocumentWrite>, ConsumeError> {
         for (event, keys) in events.iter().zip(keys) {
             for key in keys {
@@ -140,24 +141,29 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
                 Some(document) => {
                     let body =
                         Payload::encode(document).map_err(|error| slot.failed(error.into()))?;
-                    writes.push(DocumentWrite::put(P::NAME, key, body));
+                    writes.push(slot.only(DocumentWrite::put(P::NAME, key, body), is_alone));
                 }
-                None if slot.stored => writes.push(DocumentWrite::remove(P::NAME, key)),
-                None => {}
+                None if slot.revision > 0 => {
+                    writes.push(slot.only(DocumentWrite::remove(P::NAME, key), is_alone));
+                }
+                None if is_alone => {}
+                None => writes.push(DocumentWrite::keep(P::NAME, key, 0)),
             }
         }
         Ok(writes)
     }
 
     async fn project(&self, batch: Batch) -> Result<(), ConsumeError> {
+        let is_alone = batch.lanes().get() == 1;
         let (records, checkpoint) = batch.into_parts();
         let mut commit = Commit::new();
         commit.checkpoints.push(checkpoint);
         let events = decode_all::<P::Event>(&self.decoder, &records)?;
         let keys: Vec<Vec<String>> = events.iter().map(|event| self.keys(event)).collect();
         let slots = self.load(&events, &keys).await?;
-        commit.documents = self.fold(&events, &keys, slots)?;
-        // The checkpoint moves only if it is where it was when the documents were read: nobody else has changed them.
+        // The checkpoint moves only if it is where it was when the documents were read: nobody else has changed them, if there is
+        // one lane. Events of several lanes may concern one document.
+        commit.documents = self.fold(&events, &keys, slots, is_alone)?;
         self.backend.commit(commit).await?;
         Ok(())
     }
@@ -174,8 +180,8 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
 /// A document that a batch concerns.
 struct Slot<D> {
     document: Option<D>,
-    /// Whether the store has it.
-    stored: bool,
+    /// Its revision in the store; 0 when it is not there.
+    revision: u64,
     /// The event that was, or is to be, applied last.
     position: Position,
 }
@@ -184,8 +190,17 @@ impl<D> Slot<D> {
     fn new(position: Position) -> Self {
         Self {
             document: None,
-            stored: false,
+            revision: 0,
             position,
+        }
+    }
+
+    /// The same change; unless this lane is the only one, only if no other one has changed the document since it was read.
+    fn only(&self, write: DocumentWrite, is_alone: bool) -> DocumentWrite {
+        if is_alone {
+            write
+        } else {
+            write.expecting(self.revision)
         }
     }
 

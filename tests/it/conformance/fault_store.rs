@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::yield_now, time::Instant};
 use uno_core::{
     AppendError, BoxError, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError,
-    DocumentStore as _, DocumentWrite, EventName, EventStore as _, ExpectedVersion, NewEvent,
+    DocumentStore as _, DocumentWrite, EventName, EventStore as _, ExpectedVersion, Lane, NewEvent,
     Payload, ReadStream, SchemaVersion, Stale, StoreEpoch, StreamAppend, StreamId,
     SubscriptionName, Transactional as _, Work,
 };
@@ -180,7 +180,10 @@ async fn a_conflict_says_what_is() -> Result<(), BoxError> {
         "{ended:?}"
     );
     assert_eq!(
-        (stored(&store).await?, store.load_checkpoint(&name).await?),
+        (
+            stored(&store).await?,
+            store.load_checkpoint(&name, Lane::FIRST).await?
+        ),
         (1, None)
     );
     Ok(())

@@ -137,6 +137,7 @@ pub(super) async fn project<B: Backend>(store: &Arc<B>) -> SubscriptionManager {
     let subscription = Subscription::new(name, Replay::Safe, Arc::new(projector));
     let (log, checkpoints) = (Arc::clone(store), Arc::clone(store));
     let manager = SubscriptionManager::builder(log, checkpoints)
+        .instance("projector")
         .poll_interval(Duration::from_millis(5))
         .build();
     manager

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uno_core::{
     Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit, Decoder, DocumentStore,
-    DocumentWrite, Envelope, Payload, Position, SubscriptionName,
+    DocumentWrite, Envelope, Lane, Payload, Position, SubscriptionName,
 };
 use uno_cqrs::{DocumentProjection, DocumentProjector, Documents, ReadDocumentError};
 use uno_events::{Batch, ConsumeError, Consumer, StopReason};
@@ -145,7 +145,10 @@ pub(super) async fn a_document_that_can_not_be_read_stops_at_its_event<H: Backen
     // Nothing of the batch is kept.
     let documents = Documents::<Balances>::new(Arc::clone(store) as _);
     assert_eq!(documents.get("ada").await.unwrap(), None);
-    assert_eq!(store.load_checkpoint(&name()).await.unwrap(), None);
+    assert_eq!(
+        store.load_checkpoint(&name(), Lane::FIRST).await.unwrap(),
+        None
+    );
 
     // In a subscription, what comes before it is handled, and it goes on once the document can be read.
     let manager = project(store).await;

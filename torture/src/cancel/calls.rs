@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use uno_core::{
     Category, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError,
-    DocumentStore as _, DocumentWrite, EventFilter, EventStore as _, EventStoreExt as _, Metadata,
-    NewMessage, Payload, Position, ProcessStatus, ProcessStore as _, ProcessWrite, ReadLog,
-    ReadStream, Snapshot, StoreEpoch, StreamId, SubscriptionName, Transactional as _, Version,
+    DocumentStore as _, DocumentWrite, EventFilter, EventStore as _, EventStoreExt as _, Lane,
+    Metadata, NewMessage, Payload, Position, ProcessStatus, ProcessStore as _, ProcessWrite,
+    ReadLog, ReadStream, Snapshot, StoreEpoch, StreamId, SubscriptionName, Transactional as _,
+    Version,
 };
 
 use super::{Mistreated, dropping::Dropped};
@@ -114,7 +115,7 @@ impl<A: Arena> Mistreated<A> {
                 .transpose()?
                 .is_some(),
             Call::LoadCheckpoint => how
-                .drop(store.load_checkpoint(&SubscriptionName::new("torture")?))
+                .drop(store.load_checkpoint(&SubscriptionName::new("torture")?, Lane::FIRST))
                 .await
                 .transpose()?
                 .is_some(),

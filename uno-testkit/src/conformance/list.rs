@@ -2,6 +2,8 @@
 //!
 //! Long because it is one list, which the macros go through in order.
 
+mod subscribing;
+
 /// Makes a test of every case of the suite, for one store. See [`conformance`](mod@crate::conformance).
 ///
 /// Call it once in a module, with an expression that gives the harness; the expression is evaluated anew for each test.
@@ -15,6 +17,8 @@ macro_rules! conformance {
         $crate::__conformance_transactional!([$crate::__conformance_tests]);
         $crate::__conformance_documents!([$crate::__conformance_tests]);
         $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
+        $crate::__conformance_leases!([$crate::__conformance_tests]);
+        $crate::__conformance_parking!([$crate::__conformance_tests]);
         $crate::__conformance_processes!([$crate::__conformance_tests]);
     };
     ($harness:expr, log) => {
@@ -31,6 +35,8 @@ macro_rules! conformance {
         $crate::__conformance_transactional!([$crate::__conformance_tests]);
         $crate::__conformance_documents!([$crate::__conformance_tests]);
         $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
+        $crate::__conformance_leases!([$crate::__conformance_tests]);
+        $crate::__conformance_parking!([$crate::__conformance_tests]);
         $crate::__conformance_processes!([$crate::__conformance_tests]);
         $crate::__conformance_persistence!([$crate::__conformance_tests]);
     };
@@ -330,33 +336,6 @@ macro_rules! __conformance_documents {
                 a_document_comes_back_to_the_byte
                 a_thousand_writes_in_one_commit
                 documents_that_many_write_are_what_one_wrote
-            }
-        }
-    };
-}
-
-/// Hands the cases of the tier `checkpoints` to a macro.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conformance_checkpoints {
-    ([$($then:tt)+]) => {
-        $($then)+! { checkpoints
-            moves {
-                a_checkpoint_moves_from_where_it_is_expected
-                a_checkpoint_that_is_elsewhere_does_not_move
-                a_missing_checkpoint_is_nowhere
-                a_checkpoint_may_go_back
-                of_many_who_move_it_one_wins
-                a_checkpoint_moves_with_its_commit
-                effects_beside_a_checkpoint_happen_once
-                a_checkpoint_stays_when_its_events_conflict
-                a_dropped_move_happens_or_does_not
-            }
-            reads {
-                a_subscription_that_never_saved_has_no_checkpoint
-                a_checkpoint_comes_back_equal
-                checkpoints_are_listed_by_name
-                subscriptions_with_like_names_are_apart
             }
         }
     };

@@ -6,8 +6,9 @@ use uno_core::{
     Acknowledgement, Checkpoint, CheckpointStore as _, CheckpointWrite, CommitError,
     DocumentStore as _, Due, EventStore as _,
     ExpectedVersion::{Any, NoStream},
-    InboxStore as _, InboxWrite, Metadata, NewTimer, Position, ProcessStatus, ProcessStore as _,
-    ProcessWrite, ReadLog, ReadStream, Stale, TimerStore as _, TimerWrite, Transactional as _,
+    InboxStore as _, InboxWrite, Lane, Metadata, NewTimer, Position, ProcessStatus,
+    ProcessStore as _, ProcessWrite, ReadLog, ReadStream, Stale, TimerStore as _, TimerWrite,
+    Transactional as _,
 };
 
 use crate::conformance::{
@@ -94,7 +95,9 @@ pub async fn checkpoints_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -
         .await?;
     let again = t.reopen().await?;
     assert_eq!(
-        again.load_checkpoint(&subscription("a")).await?,
+        again
+            .load_checkpoint(&subscription("a"), Lane::FIRST)
+            .await?,
         Some(checkpoint)
     );
     assert!(
