@@ -196,9 +196,15 @@ pub(crate) struct Subscriber {
     /// The schema of the store, in the database that `DATABASE_URL` names.
     #[arg(long)]
     pub(crate) schema: Option<String>,
-    /// Of the poison.
+    /// What the matter is with events.
     #[arg(long)]
-    pub(crate) seed: u64,
+    pub(crate) poison: Option<subscriptions::Recipe>,
+    /// How many lanes there are.
+    #[arg(long)]
+    pub(crate) lanes: std::num::NonZeroU16,
+    /// What it is called, if its lanes are to be had at once by who comes after it.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
     /// Which rule is broken.
     #[arg(long)]
     pub(crate) control: Option<subscriptions::Control>,

@@ -86,7 +86,9 @@ pub(crate) async fn subscribe(task: Subscriber) -> Result<bool> {
     let worker = Worker {
         folder: task.folder,
         postgres,
-        seed: task.seed,
+        poison: task.poison,
+        lanes: task.lanes,
+        name: task.name,
         control: task.control,
         doom: task.doom,
     };

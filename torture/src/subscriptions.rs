@@ -10,11 +10,13 @@ mod diary;
 mod doom;
 mod evidence;
 mod figures;
+mod forgetful;
 mod judge;
 mod ledger;
 mod outside;
 mod phase;
 mod poison;
+mod relief;
 mod worker;
 
 use std::{fmt, str::FromStr};
@@ -29,6 +31,7 @@ pub use self::{
     figures::{Figures, Part},
     judge::LAWS,
     phase::{Outcome, run_phase},
+    poison::Recipe,
     worker::Worker,
 };
 
@@ -41,6 +44,10 @@ pub struct Plan {
     pub number: u64,
     /// How many processes there are at once.
     pub workers: u64,
+    /// How many lanes each subscription has.
+    pub lanes: u16,
+    /// Whether a process that is started for one that has died bears its name.
+    pub named: bool,
     /// How many keys there are: each is a stream, whose events are numbered.
     pub keys: u64,
     /// For how long events are appended, in milliseconds.
@@ -54,6 +61,8 @@ pub struct Plan {
 /// What goes wrong in a phase, beside processes that are killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disasters {
+    /// Not even that: processes die of what they handle.
+    None,
     /// Nothing else.
     Kills,
     /// Processes are stopped in their tracks, for longer than they are trusted, and go on.
@@ -69,10 +78,12 @@ pub enum Control {
     Unfenced,
     /// What is handled is written in a transaction of its own, before the checkpoint.
     OutsideTransaction,
+    /// Attempts are counted when the handler is done with them, by a process that is still there.
+    CountedAfter,
 }
 
 impl Control {
-    const ALL: [Self; 2] = [Self::Unfenced, Self::OutsideTransaction];
+    const ALL: [Self; 3] = [Self::Unfenced, Self::OutsideTransaction, Self::CountedAfter];
 
     /// As on the command line, and in the figures.
     #[must_use]
@@ -80,15 +91,33 @@ impl Control {
         match self {
             Self::Unfenced => "unfenced",
             Self::OutsideTransaction => "outside-transaction",
+            Self::CountedAfter => "counted-after",
         }
     }
 
-    /// The laws that it must break, and the only ones that it may.
+    /// The law that it must break.
     #[must_use]
-    pub const fn breaks(self) -> &'static [&'static str] {
+    pub const fn must_break(self) -> &'static str {
+        match self {
+            Self::Unfenced => "stale",
+            Self::OutsideTransaction => "doubled",
+            Self::CountedAfter => "tried too often",
+        }
+    }
+
+    /// The laws that it may break.
+    #[must_use]
+    pub const fn may_break(self) -> &'static [&'static str] {
         match self {
             Self::Unfenced => &["doubled", "out of order", "stale"],
             Self::OutsideTransaction => &["doubled", "out of order"],
+            // Who dies without end handles nothing behind what kills him.
+            Self::CountedAfter => &[
+                "tried too often",
+                "not parked",
+                "not handled",
+                "diary: not handled",
+            ],
         }
     }
 }
@@ -112,7 +141,7 @@ impl FromStr for Control {
 
 impl Plan {
     /// How many phases there are until the same kinds come again: the controls are the last of them.
-    pub const ROUND: u64 = 8;
+    pub const ROUND: u64 = 10;
 
     /// Phase `number` of the campaign with this seed.
     #[must_use]
@@ -121,35 +150,54 @@ impl Plan {
         let mut rng = Rng::with_seed(mix(seed, 1));
         let kind = number % Self::ROUND;
         let control = match kind {
-            6 => Some(Control::Unfenced),
-            7 => Some(Control::OutsideTransaction),
+            7 => Some(Control::Unfenced),
+            8 => Some(Control::OutsideTransaction),
+            9 => Some(Control::CountedAfter),
             _ => None,
         };
         Self {
             seed,
             number,
-            workers: [1, 2, 3, 2, 4, 3, 3, 2][kind as usize],
+            workers: [2, 3, 3, 2, 4, 3, 2, 3, 2, 2][kind as usize],
+            lanes: if kind == 0 { 1 } else { rng.u16(1..=6) },
+            named: rng.bool(),
             keys: rng.u64(20..=60),
             millis: if control.is_some() { 5_000 } else { 15_000 },
             disasters: match kind {
-                1 | 4 | 6 => Disasters::Freezes,
+                1 | 4 | 7 => Disasters::Freezes,
                 2 | 5 => Disasters::Server,
+                0 | 9 => Disasters::None,
                 _ => Disasters::Kills,
             },
             control,
+        }
+    }
+
+    /// What the matter is with events. The controls that are about transactions have enough of their own.
+    fn recipe(&self) -> Option<Recipe> {
+        match self.control {
+            None => Some(Recipe::new(self.seed, false)),
+            Some(Control::CountedAfter) => Some(Recipe::new(self.seed, true)),
+            Some(_) => None,
         }
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { workers, keys, .. } = self;
+        let Self {
+            workers,
+            lanes,
+            keys,
+            ..
+        } = self;
         let also = match self.disasters {
-            Disasters::Kills => "",
-            Disasters::Freezes => " and freezes",
-            Disasters::Server => " and of the server",
+            Disasters::None => "what events do",
+            Disasters::Kills => "kills",
+            Disasters::Freezes => "kills and freezes",
+            Disasters::Server => "kills and those of the server",
         };
-        write!(f, "{workers} processes, {keys} keys, kills{also}")?;
+        write!(f, "{workers} processes, {lanes} lanes, {keys} keys, {also}")?;
         match self.control {
             Some(control) => write!(f, ", control: {control}"),
             None => Ok(()),

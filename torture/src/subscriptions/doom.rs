@@ -13,12 +13,15 @@ pub struct Doom {
     number: u64,
 }
 
-const POINTS: [(&str, Call, Fault); 5] = [
+const POINTS: [(&str, Call, Fault); 8] = [
     ("events-read", Call::ReadLog, Fault::CrashAfter),
     ("before-commit", Call::Commit, Fault::CrashBefore),
     ("after-commit", Call::Commit, Fault::CrashAfter),
     ("before-save", Call::SaveCheckpoint, Fault::CrashBefore),
     ("after-save", Call::SaveCheckpoint, Fault::CrashAfter),
+    ("before-attempt", Call::NoteAttempt, Fault::CrashBefore),
+    ("after-attempt", Call::NoteAttempt, Fault::CrashAfter),
+    ("after-claim", Call::ClaimLanes, Fault::CrashAfter),
 ];
 
 impl Doom {

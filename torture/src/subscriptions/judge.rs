@@ -1,16 +1,12 @@
 //! The judge of subscriptions: compares the log with the table and the diary, and knows nothing of subscriptions.
 
+mod parking;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    DIARY, LEDGER,
-    appending::Entry,
-    evidence::Evidence,
-    poison::{Attempt, Poison},
-};
+use super::{DIARY, LEDGER, appending::Entry, evidence::Evidence, poison::Poison};
 use crate::judge::Verdict;
 
 /// What must never be.
@@ -59,6 +55,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Verdict {
     judge_leases(evidence, &mut verdict);
     judge_diary(evidence, &mut verdict);
     judge_attempts(evidence, &mut verdict);
+    parking::judge(evidence, &mut verdict);
     for why in &evidence.stops {
         verdict.breach("stopped", 1, || why.clone());
     }
@@ -100,10 +97,7 @@ fn judge_table(evidence: &Evidence, verdict: &mut Verdict) {
         });
         *before = row.entry.seq.max(*before);
     }
-    for entry in evidence.log.keys() {
-        let handled = seen.contains(entry);
-        verdict.breach("not handled", u64::from(!handled), || entry.to_string());
-    }
+    judge_all_handled(evidence, &seen, LEDGER, "not handled", verdict);
     verdict.facts.add("rows", evidence.rows.len() as u64);
 }
 
@@ -145,36 +139,67 @@ fn judge_diary(evidence: &Evidence, verdict: &mut Verdict) {
         });
         *before = line.entry.seq.max(*before);
     }
-    for entry in evidence.log.keys() {
-        let handled = seen.contains(entry);
-        verdict.breach("diary: not handled", u64::from(!handled), || {
-            entry.to_string()
-        });
-    }
+    judge_all_handled(evidence, &seen, DIARY, "diary: not handled", verdict);
     verdict
         .facts
         .add("lines of the diary", evidence.diary.len() as u64);
 }
 
+/// Everything is handled but for what was to be passed over, and that is not.
+fn judge_all_handled(
+    evidence: &Evidence,
+    seen: &BTreeSet<Entry>,
+    subscription: &str,
+    law: &str,
+    verdict: &mut Verdict,
+) {
+    let passed: BTreeSet<Entry> = evidence
+        .parked
+        .iter()
+        .filter(|parked| parked.subscription == subscription)
+        .flat_map(|parked| parked.passed_over().iter().copied())
+        .collect();
+    for entry in evidence.log.keys() {
+        let (handled, pass) = (seen.contains(entry), passed.contains(entry));
+        let what = || format!("{entry} by {subscription}");
+        verdict.breach(law, u64::from(!handled && !pass), what);
+        verdict.breach("passed over, and handled", u64::from(handled && pass), what);
+    }
+    verdict
+        .facts
+        .add("events that were passed over", passed.len() as u64);
+}
+
+/// What fails for a while works in the end, and was tried as often as that takes.
 fn judge_attempts(evidence: &Evidence, verdict: &mut Verdict) {
     for subscription in [LEDGER, DIARY] {
         for entry in evidence.log.keys() {
-            let Some(poison) = Poison::of(evidence.seed, *entry) else {
+            let Some(poison) = Poison::of(evidence.recipe, *entry) else {
                 continue;
             };
-            let attempts: &[Attempt] = evidence
+            let attempts = evidence
                 .attempts
                 .get(&(subscription, *entry))
-                .map_or(&[], Vec::as_slice);
+                .map_or(&[][..], Vec::as_slice);
             let count = attempts.len() as u64;
-            // Handled is what the other laws ask for; then one attempt was made beyond those that fail.
-            let seldom = count <= u64::from(poison.fails);
+            let parked = || {
+                let mut all = evidence.parked.iter();
+                all.any(|one| one.subscription == subscription && one.entries.contains(entry))
+            };
+            // That it is handled is what the other laws ask for; then one attempt was made beyond those that fail.
+            let seldom = poison
+                .fails
+                .is_some_and(|fails| count <= u64::from(fails) && !parked());
             verdict.breach("not tried", u64::from(seldom), || {
                 format!("{entry} for {subscription}: {attempts:?} of {poison:?}")
             });
+            let how = match poison.fails {
+                Some(_) => "for a while",
+                None => "for good",
+            };
             verdict
                 .facts
-                .add(&format!("poison that {}", poison.kind.name()), 1);
+                .add(&format!("poison that {} {how}", poison.kind.name()), 1);
             verdict.facts.add("attempts at poison", count);
         }
     }

@@ -12,8 +12,8 @@ use uno::{
     testkit::faults::FaultStore,
 };
 use uno_core::{
-    Backend, BoxError, CheckpointStore as _, CheckpointWrite, Commit, EventFilter, Position,
-    RecordedEvent, Transactional as _, Work,
+    Backend, BoxError, CheckpointStore as _, CheckpointWrite, Commit, EventFilter, Fence,
+    LeaseStore as _, Position, RecordedEvent, Transactional as _, Work,
 };
 use uno_store_postgres::PgTx;
 use uno_store_sqlite::SqliteTx;
@@ -46,9 +46,12 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// That of a move of the checkpoint. There is one lane, and no lease.
-    fn of(_write: &CheckpointWrite) -> Self {
-        Self::default()
+    /// That of a move of the checkpoint.
+    fn of(write: &CheckpointWrite) -> Self {
+        Self {
+            lane: write.of_lane().get().into(),
+            fence: write.fence().map_or(0, Fence::get),
+        }
     }
 }
 
@@ -63,6 +66,18 @@ impl<B: Books> Ledger<B> {
             attempts,
             control,
         }
+    }
+
+    /// The same move with the place and the fence that the lane has now, as if nobody had taken it.
+    async fn forged(&self, write: CheckpointWrite) -> Result<CheckpointWrite, ConsumeError> {
+        let lanes = self.store.list_lanes(write.subscription()).await?;
+        let Some(lane) = lanes.iter().find(|lane| lane.lane() == write.of_lane()) else {
+            return Ok(write);
+        };
+        let expected = lane.checkpoint().map(|checkpoint| checkpoint.position());
+        let name = write.subscription().clone();
+        Ok(CheckpointWrite::new(name, expected, write.checkpoint())
+            .fenced(lane.lane(), lane.fence()))
     }
 
     async fn handle(&self, events: &[Arc<RecordedEvent>], stamp: Stamp) -> Handled {
@@ -109,15 +124,9 @@ impl<B: Books> Consumer for Ledger<B> {
         let mut commit = Commit::new();
         commit.work.push(B::note(rows));
         match self.control {
-            None => commit.checkpoints.push(write),
+            None | Some(Control::CountedAfter) => commit.checkpoints.push(write),
             Some(Control::Unfenced) => {
-                let found = self.store.load_checkpoint(write.subscription()).await?;
-                let expected = found.map(|found| found.position());
-                write = CheckpointWrite::new(
-                    write.subscription().clone(),
-                    expected,
-                    write.checkpoint(),
-                );
+                write = self.forged(write).await?;
                 commit.checkpoints.push(write);
             }
             Some(Control::OutsideTransaction) => {

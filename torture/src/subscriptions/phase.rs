@@ -17,19 +17,20 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use uno::SqliteStore;
-use uno_core::EventStore;
+use uno_core::{EventStore, ParkingStore};
 use uno_store_postgres::{PgOptions, PgStore, SchemaName};
 
 use super::{
     Control, DIARY, Disasters, LEDGER, Plan,
-    appending::{APPENDERS, Acknowledged, append},
+    appending::{APPENDERS, Acknowledged, Entry, append},
     diary::Diary,
     doom::Doom,
-    evidence::Evidence,
+    evidence::{Evidence, Tried},
     judge::judge,
     outside::Outside,
     poison::{Attempts, Poison},
-    worker::{stops, store_file},
+    relief,
+    worker::{LEASE, stops, store_file},
 };
 use crate::{
     campaign::Grounds,
@@ -67,7 +68,7 @@ pub async fn run_phase(grounds: &Grounds, plan: &Plan, postgres: bool) -> Result
     );
     let folder = grounds.folder.join(&name);
     fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
-    let attempts = Attempts::new(&folder, plan.seed);
+    let attempts = Attempts::new(&folder, plan.recipe());
     attempts.create()?;
     let (store, mut outside, schema) = if postgres {
         let schema = Schema::new(name)?;
@@ -77,14 +78,12 @@ pub async fn run_phase(grounds: &Grounds, plan: &Plan, postgres: bool) -> Result
         let store = PgStore::new(options);
         store.migrate().await?;
         let outside = Outside::postgres(&grounds.database, &schema).await?;
-        let store: Arc<dyn EventStore> = Arc::new(store);
-        (store, outside, Some(schema))
+        (Store::of(store), outside, Some(schema))
     } else {
         let store = SqliteStore::open(store_file(&folder)).await?;
         store.migrate().await?;
         let outside = Outside::sqlite(&store_file(&folder)).await?;
-        let store: Arc<dyn EventStore> = Arc::new(store);
-        (store, outside, None)
+        (Store::of(store), outside, None)
     };
     outside.create().await?;
     let mut phase = Phase {
@@ -97,10 +96,15 @@ pub async fn run_phase(grounds: &Grounds, plan: &Plan, postgres: bool) -> Result
         rng: Rng::with_seed(plan.seed),
         processes: Vec::new(),
         disasters: Tally::default(),
-        ends: Vec::new(),
+        evidence: Evidence {
+            seed: plan.seed,
+            recipe: plan.recipe(),
+            ..Evidence::default()
+        },
     };
-    let acknowledged = phase.go_through(store).await?;
-    let verdict = judge(&phase.evidence(&acknowledged).await?);
+    phase.go_through(&store).await?;
+    phase.gather(&store).await?;
+    let verdict = judge(&phase.evidence);
     // What went wrong is left for whoever looks at it.
     if verdict.broken.sum() == 0 || plan.control.is_some() {
         phase.outside.drop_schema().await?;
@@ -122,27 +126,44 @@ struct Phase<'p> {
     rng: Rng,
     processes: Vec<Process>,
     disasters: Tally,
-    /// Of what processes ended that had no reason to.
-    ends: Vec<String>,
+    evidence: Evidence,
+}
+
+/// The store as those who append and those who relieve parked keys see it.
+struct Store {
+    events: Arc<dyn EventStore>,
+    parking: Arc<dyn ParkingStore>,
+}
+
+impl Store {
+    fn of<S: EventStore + ParkingStore>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self {
+            events: Arc::<S>::clone(&store),
+            parking: store,
+        }
+    }
 }
 
 struct Process {
     child: Child,
+    /// Its number, also when it is dead.
+    number: u32,
     /// Until when it is stopped in its tracks.
     frozen: Option<Instant>,
 }
 
 impl Phase<'_> {
-    async fn go_through(&mut self, store: Arc<dyn EventStore>) -> Result<Acknowledged> {
-        for _ in 0..self.plan.workers {
-            let process = self.start(true)?;
+    async fn go_through(&mut self, store: &Store) -> Result<()> {
+        for which in 0..self.plan.workers {
+            let process = self.start(usize::try_from(which)?, true)?;
             self.processes.push(process);
         }
         let acknowledged = Acknowledged::default();
         let until = Instant::now() + Duration::from_millis(self.plan.millis);
         let mut appending = JoinSet::new();
         for share in 0..APPENDERS {
-            let (store, acknowledged) = (Arc::clone(&store), acknowledged.clone());
+            let (store, acknowledged) = (Arc::clone(&store.events), acknowledged.clone());
             let Plan { seed, keys, .. } = *self.plan;
             appending.spawn(append(store, seed, keys, share, until, acknowledged));
         }
@@ -150,7 +171,7 @@ impl Phase<'_> {
         while !appending.is_empty() {
             sleep(LOOK).await;
             self.look_after(true)?;
-            if Instant::now() >= disaster {
+            if Instant::now() >= disaster && self.plan.disasters != Disasters::None {
                 self.harm().await?;
                 disaster = Instant::now() + Duration::from_millis(self.rng.u64(100..900));
             }
@@ -164,44 +185,119 @@ impl Phase<'_> {
                 ended.context("an appender panicked")??;
             }
         }
-        self.come_to_rest().await?;
+        self.evidence.acknowledged = acknowledged.all().into_iter().collect();
+        self.come_to_rest(store, false).await?;
+        self.relieve(store).await?;
+        self.come_to_rest(store, true).await?;
         for process in std::mem::take(&mut self.processes) {
             self.end(process).await?;
         }
-        Ok(acknowledged)
+        Ok(())
     }
 
-    /// Nothing goes wrong any more, but for what events do; waits until all is handled, or nothing moves.
-    async fn come_to_rest(&mut self) -> Result<()> {
-        let (mut last, mut moved) = ((0, 0, 0), Instant::now());
+    /// Looks what is parked, mends handlers, and has everything that is parked handled or passed over, under a last few disasters.
+    async fn relieve(&mut self, store: &Store) -> Result<()> {
+        let log = self.outside.log().await?;
+        let parked = relief::look(&*store.parking, &log, &mut self.rng).await?;
+        self.evidence.tried = self.tried(log.keys())?;
+        let handled = (self.outside.rows().await?, Diary::read(&self.folder)?);
+        for one in &parked {
+            let Some(first) = one.entries.first() else {
+                continue;
+            };
+            let is_ahead = |entry: &Entry| entry.key == first.key && entry.seq >= first.seq;
+            let entries: Vec<Entry> = match one.subscription {
+                LEDGER => handled.0.iter().map(|row| row.entry).collect(),
+                _ => handled.1.iter().map(|line| line.entry).collect(),
+            };
+            let ahead = entries.into_iter().filter(is_ahead);
+            self.evidence
+                .ahead
+                .extend(ahead.map(|entry| (one.subscription, entry)));
+        }
+        self.attempts.mend()?;
+        relief::ask(&*store.parking, &parked).await?;
+        if !parked.is_empty() && self.plan.disasters != Disasters::None {
+            for _ in 0..3 {
+                self.look_after(false)?;
+                self.harm().await?;
+                sleep(Duration::from_millis(self.rng.u64(..150))).await;
+            }
+        }
+        self.evidence.parked = parked;
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more, but for what events do; waits until all is handled or parked, or nothing moves. When it was said
+    /// what to do with what is parked, that is done too.
+    async fn come_to_rest(&mut self, store: &Store, relieved: bool) -> Result<()> {
+        let standstill = match self.plan.control {
+            Some(_) => STANDSTILL / 6,
+            None => STANDSTILL,
+        };
+        let passed = |phase: &Self, subscription: &str| -> u64 {
+            let parked = phase.evidence.parked.iter();
+            let parked = parked.filter(|parked| parked.subscription == subscription);
+            parked.map(|parked| parked.passed_over().len() as u64).sum()
+        };
+        let (mut last, mut moved) = (Counts::default(), Instant::now());
         for look in 0_u64.. {
             sleep(LOOK).await;
             self.look_after(false)?;
             if look % 32 != 0 {
                 continue;
             }
-            let (events, rows) = self.outside.counts().await?;
-            let mut lines: Vec<_> = Diary::read(&self.folder)?;
-            lines.sort_unstable_by_key(|line| line.entry);
-            lines.dedup_by_key(|line| line.entry);
-            let now = (events, rows, lines.len() as u64);
-            if now != last {
-                (last, moved) = (now, Instant::now());
+            let counts = self.counts(store).await?;
+            if counts != last {
+                (last, moved) = (counts, Instant::now());
             }
-            if rows >= events && now.2 >= events || moved.elapsed() > STANDSTILL {
+            let Counts {
+                events,
+                rows,
+                lines,
+                parked: (ledger, diary),
+            } = counts;
+            let done = if relieved {
+                let (ledger_passed, diary_passed) = (passed(self, LEDGER), passed(self, DIARY));
+                ledger + diary == 0
+                    && rows + ledger_passed >= events
+                    && lines + diary_passed >= events
+            } else {
+                rows + ledger >= events && lines + diary >= events
+            };
+            if done || moved.elapsed() > standstill {
                 break;
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, doomed: bool) -> Result<Process> {
+    async fn counts(&mut self, store: &Store) -> Result<Counts> {
+        let (events, rows) = self.outside.counts().await?;
+        let mut lines: Vec<_> = Diary::read(&self.folder)?;
+        lines.sort_unstable_by_key(|line| line.entry);
+        lines.dedup_by_key(|line| line.entry);
+        Ok(Counts {
+            events,
+            rows,
+            lines: lines.len() as u64,
+            parked: relief::counts(&*store.parking).await?,
+        })
+    }
+
+    fn start(&mut self, which: usize, doomed: bool) -> Result<Process> {
         let mut command = Command::new(&self.grounds.program);
         command
             .arg("subscriber")
             .arg("--folder")
             .arg(&self.folder)
-            .args(["--seed", &self.plan.seed.to_string()]);
+            .args(["--lanes", &self.plan.lanes.to_string()]);
+        if let Some(recipe) = self.plan.recipe() {
+            command.args(["--poison", &recipe.to_string()]);
+        }
+        if self.plan.named {
+            command.args(["--name", &format!("worker-{which}")]);
+        }
         if let Some(schema) = &self.schema {
             command
                 .args(["--schema", schema.as_str()])
@@ -213,7 +309,9 @@ impl Phase<'_> {
         // Half of them die by themselves, at a point; the others are for us to kill.
         let between = self.plan.control == Some(Control::OutsideTransaction);
         let overlap = self.plan.control == Some(Control::Unfenced);
-        if doomed && !overlap && (between || self.rng.bool()) {
+        let calm = self.plan.disasters == Disasters::None;
+        let doomed = doomed && !overlap && !calm && (between || self.rng.bool());
+        if doomed {
             let doom = if between {
                 Doom::before_save(&mut self.rng)
             } else {
@@ -234,8 +332,15 @@ impl Phase<'_> {
             .kill_on_drop(true)
             .spawn()
             .context("failed to start a process")?;
+        let number = child
+            .id()
+            .context("a process that was started has a number")?;
+        if doomed {
+            self.evidence.harmed.insert(number);
+        }
         Ok(Process {
             child,
+            number,
             frozen: None,
         })
     }
@@ -252,18 +357,20 @@ impl Phase<'_> {
                 tell(&process.child, "CONT");
             }
             if let Some(status) = process.child.try_wait()? {
-                self.has_died(status);
-                self.processes[which] = self.start(doomed)?;
+                let number = process.number;
+                self.has_died(number, status);
+                self.processes[which] = self.start(which, doomed)?;
             }
         }
         Ok(())
     }
 
-    fn has_died(&mut self, status: ExitStatus) {
+    fn has_died(&mut self, number: u32, status: ExitStatus) {
+        self.evidence.dead.insert(number);
         match status.signal() {
             // At its point, or by an event.
             Some(ABORTED) => self.disasters.add("processes that died by themselves", 1),
-            _ => self.ends.push(status.to_string()),
+            _ => self.evidence.ends.push(status.to_string()),
         }
     }
 
@@ -271,10 +378,12 @@ impl Phase<'_> {
     async fn harm(&mut self) -> Result<()> {
         let which = self.rng.usize(..self.processes.len());
         if self.plan.disasters == Disasters::Freezes && self.rng.u8(..3) > 0 {
-            let pause = Duration::from_millis(self.rng.u64(100..4_000));
+            // Most of them for longer than a lease.
+            let pause = LEASE.mul_f64(0.5 + 2.5 * self.rng.f64());
             let process = &mut self.processes[which];
             if process.frozen.is_none() {
                 tell(&process.child, "STOP");
+                self.evidence.harmed.insert(process.number);
                 process.frozen = Some(Instant::now() + pause);
                 self.disasters.add("processes that were frozen", 1);
             }
@@ -283,13 +392,17 @@ impl Phase<'_> {
         let process = &mut self.processes[which];
         // SIGKILL: nothing in the process can do anything about it, and it need not be awake.
         process.child.start_kill()?;
-        let status = process.child.wait().await?;
+        let (number, status) = (process.number, process.child.wait().await?);
         match status.signal() {
-            Some(9) => self.disasters.add("processes that were killed", 1),
+            Some(9) => {
+                self.evidence.dead.insert(number);
+                self.evidence.harmed.insert(number);
+                self.disasters.add("processes that were killed", 1);
+            }
             // It has died by itself just now.
-            _ => self.has_died(status),
+            _ => self.has_died(number, status),
         }
-        self.processes[which] = self.start(true)?;
+        self.processes[which] = self.start(which, true)?;
         Ok(())
     }
 
@@ -308,6 +421,7 @@ impl Phase<'_> {
         sleep(Duration::from_millis(self.rng.u64(..400))).await;
         server.start().await?;
         self.disasters.add("servers that were killed", 1);
+        self.evidence.servers += 1;
         self.outside.reconnect().await
     }
 
@@ -319,38 +433,51 @@ impl Phase<'_> {
                 let status = status?;
                 // One that is still doomed may yet meet its point.
                 if !status.success() && status.signal() != Some(ABORTED) {
-                    self.ends.push(status.to_string());
+                    self.evidence.ends.push(status.to_string());
                 }
             }
             Err(_) => self
+                .evidence
                 .ends
                 .push("it did not end when it was asked to".to_owned()),
         }
         Ok(())
     }
 
-    async fn evidence(&mut self, acknowledged: &Acknowledged) -> Result<Evidence> {
-        let mut evidence = Evidence {
-            seed: self.plan.seed,
-            log: self.outside.log().await?,
-            acknowledged: acknowledged.all().into_iter().collect(),
-            rows: self.outside.rows().await?,
-            diary: Diary::read(&self.folder)?,
-            stops: stops(&self.folder)?,
-            ends: self.ends.clone(),
-            ..Evidence::default()
-        };
-        for entry in evidence.log.keys() {
-            if Poison::of(self.plan.seed, *entry).is_none() {
-                continue;
-            }
+    /// Everything that the judge is to see and has not yet.
+    async fn gather(&mut self, store: &Store) -> Result<()> {
+        self.evidence.log = self.outside.log().await?;
+        self.evidence.rows = self.outside.rows().await?;
+        self.evidence.diary = Diary::read(&self.folder)?;
+        self.evidence.stops = stops(&self.folder)?;
+        self.evidence.attempts = self.tried(self.evidence.log.keys())?;
+        let (ledger, diary) = relief::counts(&*store.parking).await?;
+        self.evidence.left = ledger + diary;
+        Ok(())
+    }
+
+    fn tried<'e>(&self, entries: impl Iterator<Item = &'e Entry>) -> Result<Tried> {
+        let mut tried = Tried::new();
+        for entry in entries.filter(|entry| Poison::of(self.plan.recipe(), **entry).is_some()) {
             for subscription in [LEDGER, DIARY] {
                 let attempts = self.attempts.of(subscription, *entry)?;
-                evidence.attempts.insert((subscription, *entry), attempts);
+                tried.insert((subscription, *entry), attempts);
             }
         }
-        Ok(evidence)
+        Ok(tried)
     }
+}
+
+/// How far things are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    events: u64,
+    /// Events in the table.
+    rows: u64,
+    /// Events in the diary.
+    lines: u64,
+    /// Events that are parked, of the one subscription and of the other.
+    parked: (u64, u64),
 }
 
 fn tell(child: &Child, what: &str) {

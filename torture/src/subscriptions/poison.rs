@@ -1,24 +1,56 @@
 //! [`Poison`]: events that handlers can't bear, and the durable count of how often one was tried.
 
 use std::{
-    fs::{self, OpenOptions},
+    fmt,
+    fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
     process::abort,
+    str::FromStr,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use fastrand::Rng;
 
 use super::appending::Entry;
 use crate::campaign::plan::mix;
 
+/// Which events are poisoned, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    seed: u64,
+    /// Every poison kills its process, for ever.
+    deadly: bool,
+}
+
+impl Recipe {
+    pub(crate) const fn new(seed: u64, deadly: bool) -> Self {
+        Self { seed, deadly }
+    }
+}
+
+/// As on the command line of a process.
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seed, self.deadly)
+    }
+}
+
+impl FromStr for Recipe {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (seed, deadly) = text.split_once(':').context("a recipe is seed:deadly")?;
+        Ok(Self::new(seed.parse()?, deadly.parse()?))
+    }
+}
+
 /// What an event does to whoever handles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Poison {
     pub(crate) kind: Kind,
-    /// How many attempts fail before one works.
-    pub(crate) fails: u32,
+    /// How many attempts fail before one works; `None`: all, until handlers are mended.
+    pub(crate) fails: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,19 +74,21 @@ impl Kind {
 
 impl Poison {
     /// What is the matter with an event, if anything is. The judge draws the same.
-    pub(crate) fn of(seed: u64, entry: Entry) -> Option<Self> {
+    pub(crate) fn of(recipe: Option<Recipe>, entry: Entry) -> Option<Self> {
+        let Recipe { seed, deadly } = recipe?;
         let mut rng = Rng::with_seed(mix(mix(seed, entry.key), entry.seq));
         if rng.u8(..100) >= 3 {
             return None;
         }
         // A hang takes its whole time limit at each attempt, so there are few.
         let kind = match rng.u8(..20) {
+            _ if deadly => Kind::Abort,
             0..8 => Kind::Error,
             8..13 => Kind::Panic,
             13 => Kind::Hang,
             _ => Kind::Abort,
         };
-        let fails = rng.u32(1..super::ATTEMPTS);
+        let fails = (!deadly && rng.u8(..3) > 0).then(|| rng.u32(1..super::ATTEMPTS));
         Some(Self { kind, fails })
     }
 }
@@ -68,19 +102,28 @@ pub(crate) struct Attempt {
     pub(crate) batch: usize,
 }
 
+/// The file that says that handlers are mended.
+const MENDED: &str = "mended";
+
 /// Where attempts are noted: a file for each subscription and event. What is written to a file is there, whatever becomes of the process.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
     folder: PathBuf,
-    seed: u64,
+    recipe: Option<Recipe>,
 }
 
 impl Attempts {
-    pub(crate) fn new(folder: &Path, seed: u64) -> Self {
+    pub(crate) fn new(folder: &Path, recipe: Option<Recipe>) -> Self {
         Self {
             folder: folder.join("attempts"),
-            seed,
+            recipe,
         }
+    }
+
+    /// From now on handlers bear everything.
+    pub(crate) fn mend(&self) -> Result<()> {
+        File::create(self.folder.join(MENDED)).context("failed to mend handlers")?;
+        Ok(())
     }
 
     pub(crate) fn create(&self) -> Result<()> {
@@ -98,7 +141,7 @@ impl Attempts {
         entry: Entry,
         batch: usize,
     ) -> Result<()> {
-        let Some(poison) = Poison::of(self.seed, entry) else {
+        let Some(poison) = Poison::of(self.recipe, entry) else {
             return Ok(());
         };
         let path = self.file(subscription, entry);
@@ -109,7 +152,11 @@ impl Attempts {
             .open(&path)?
             .write_all(format!("{} {batch}\n", std::process::id()).as_bytes())?;
         let attempt = self.of(subscription, entry)?.len();
-        if attempt > poison.fails as usize {
+        let bears = match poison.fails {
+            Some(fails) => attempt > fails as usize,
+            None => self.folder.join(MENDED).exists(),
+        };
+        if bears {
             return Ok(());
         }
         match poison.kind {

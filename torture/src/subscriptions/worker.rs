@@ -3,6 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{Read as _, Write as _},
+    num::NonZeroU16,
     path::{Path, PathBuf},
     process::abort,
     sync::Arc,
@@ -16,15 +17,16 @@ use uno::{
     events::{Consumer, Replay, RetryPolicy, Subscription, SubscriptionManager},
     testkit::faults::FaultStore,
 };
-use uno_core::{EventFilter, SubscriptionName};
+use uno_core::{EventFilter, SubscriptionName, SubscriptionStore};
 use uno_store_postgres::{PgOptions, SchemaName};
 
 use super::{
     ATTEMPTS, Control, DIARY, LEDGER,
     diary::Diary,
     doom::Doom,
+    forgetful::Forgetful,
     ledger::{Books, Ledger},
-    poison::Attempts,
+    poison::{Attempts, Recipe},
 };
 use crate::session::Schema;
 
@@ -35,18 +37,24 @@ pub struct Worker {
     pub folder: PathBuf,
     /// The schema of the store on Postgres, and the database's URL.
     pub postgres: Option<(String, Schema)>,
-    /// Of the poison.
-    pub seed: u64,
+    /// What the matter is with events.
+    pub poison: Option<Recipe>,
+    /// How many lanes there are.
+    pub lanes: NonZeroU16,
+    /// What it is called, if its lanes are to be had at once by who comes after it.
+    pub name: Option<String>,
     /// Which rule is broken.
     pub control: Option<Control>,
     /// How it is to end.
     pub doom: Option<Doom>,
 }
 
-/// How long a plain handler may take for an event, and the other consumer for a batch, whose commit may have to wait for a server that
-/// is just being started.
+/// How long a plain handler may take for an event, and the other consumer for a batch. The latter is longer than most freezes, so that
+/// who wakes up goes on with what he was about to commit.
 const DIARY_LIMIT: Duration = Duration::from_millis(300);
-const LEDGER_LIMIT: Duration = Duration::from_millis(1_200);
+const LEDGER_LIMIT: Duration = Duration::from_secs(4);
+/// For how long lanes are on lease.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Runs until standard input ends.
@@ -95,7 +103,7 @@ impl Worker {
     }
 
     fn manager<B: Books>(&self, store: Arc<FaultStore<B>>) -> Result<SubscriptionManager> {
-        let attempts = Attempts::new(&self.folder, self.seed);
+        let attempts = Attempts::new(&self.folder, self.poison);
         let retry = RetryPolicy::new()
             .retries(ATTEMPTS - 1)
             .base(Duration::from_millis(4))
@@ -106,6 +114,7 @@ impl Worker {
             self.control,
         ));
         let ledger = Subscription::new(SubscriptionName::new(LEDGER)?, Replay::Safe, ledger)
+            .lanes(self.lanes)
             .batch_size(20)
             .retry(retry)
             .time_limit(LEDGER_LIMIT);
@@ -115,14 +124,22 @@ impl Worker {
             EventFilter::all(),
             Diary::open(&self.folder, attempts)?,
         )
+        .lanes(self.lanes)
         .batch_size(20)
         .retry(retry)
         .time_limit(DIARY_LIMIT);
-        let checkpoints = Arc::clone(&store);
-        let manager = SubscriptionManager::builder(store, checkpoints)
+        let subscriptions: Arc<dyn SubscriptionStore> = match self.control {
+            Some(Control::CountedAfter) => Arc::new(Forgetful(Arc::clone(&store))),
+            _ => Arc::<FaultStore<B>>::clone(&store),
+        };
+        let mut manager = SubscriptionManager::builder(store, subscriptions)
+            .lease(LEASE)
             .poll_interval(Duration::from_millis(50))
-            .save_after(Duration::from_millis(200))
-            .build();
+            .save_after(Duration::from_millis(200));
+        if let Some(name) = &self.name {
+            manager = manager.instance(name.as_str());
+        }
+        let manager = manager.build();
         manager.subscribe(ledger)?;
         manager.subscribe(diary)?;
         Ok(manager)

@@ -2,13 +2,17 @@
 
 use super::*;
 use crate::subscriptions::{
+    ATTEMPTS,
     diary::Line,
     evidence::Logged,
     ledger::{Row, Stamp},
-    poison::Kind,
+    poison::{Attempt, Recipe},
+    relief::Parked,
 };
+use uno_core::ParkingRequest;
 
 const SEED: u64 = 42;
+const RECIPE: Option<Recipe> = Some(Recipe::new(SEED, false));
 const KEYS: u64 = 8;
 const EVENTS: u64 = 60;
 
@@ -16,9 +20,10 @@ const EVENTS: u64 = 60;
 fn good() -> Evidence {
     let mut evidence = Evidence {
         seed: SEED,
+        recipe: RECIPE,
         ..Evidence::default()
     };
-    let mut position = 0;
+    let (mut position, mut late) = (0, Vec::new());
     for seq in 1..=EVENTS {
         for key in 0..KEYS {
             let entry = Entry { key, seq };
@@ -27,7 +32,7 @@ fn good() -> Evidence {
             evidence.log.insert(entry, Logged { position, id });
             evidence.acknowledged.insert(entry);
             let half = u64::from(seq > EVENTS / 2);
-            evidence.rows.push(Row {
+            let row = Row {
                 entry,
                 id,
                 position,
@@ -36,23 +41,75 @@ fn good() -> Evidence {
                     fence: 1 + half,
                 },
                 process: 100 + u32::try_from(half).unwrap(),
-            });
-            evidence.diary.push(Line { entry, id });
-            if let Some(poison) = Poison::of(SEED, entry) {
+            };
+            let line = Line { entry, id };
+            // What comes behind an event that is poisoned for good waits, and is handled in the end, or never.
+            if let Some((fatal, request)) = fatal(key).filter(|(fatal, _)| fatal.seq <= seq) {
+                let passed = match request {
+                    ParkingRequest::Retry => false,
+                    ParkingRequest::Skip => entry == fatal,
+                    ParkingRequest::Discard => true,
+                };
+                if !passed {
+                    late.push((row, line));
+                }
+            } else {
+                evidence.rows.push(row);
+                evidence.diary.push(line);
+            }
+            if let Some(poison) = Poison::of(RECIPE, entry) {
                 let attempt = Attempt {
                     process: 100,
                     batch: 1,
                 };
-                let attempts = vec![attempt; poison.fails as usize + 1];
+                let due = fatal(key).is_none_or(|(fatal, _)| entry <= fatal);
+                let count = if due {
+                    poison.fails.unwrap_or(3) as usize + 1
+                } else {
+                    4
+                };
                 for subscription in [LEDGER, DIARY] {
+                    let attempts = vec![attempt; count];
                     evidence
-                        .attempts
+                        .tried
                         .insert((subscription, entry), attempts.clone());
+                    evidence.attempts.insert((subscription, entry), attempts);
                 }
             }
         }
     }
+    for (mut row, line) in late {
+        row.stamp.fence = 3;
+        evidence.rows.push(row);
+        evidence.diary.push(line);
+    }
+    for key in 0..KEYS {
+        let Some((fatal, request)) = fatal(key) else {
+            continue;
+        };
+        for subscription in [LEDGER, DIARY] {
+            evidence.parked.push(Parked {
+                subscription,
+                entries: (fatal.seq..=EVENTS).map(|seq| Entry { key, seq }).collect(),
+                told: ATTEMPTS,
+                request,
+            });
+        }
+    }
     evidence
+}
+
+/// The first event of a key that is poisoned for good, and what is to be done with it.
+fn fatal(key: u64) -> Option<(Entry, ParkingRequest)> {
+    let entry = (1..=EVENTS)
+        .map(|seq| Entry { key, seq })
+        .find(|entry| Poison::of(RECIPE, *entry).is_some_and(|poison| poison.fails.is_none()))?;
+    let request = match key % 3 {
+        0 => ParkingRequest::Retry,
+        1 => ParkingRequest::Skip,
+        _ => ParkingRequest::Discard,
+    };
+    Some((entry, request))
 }
 
 fn broken(harm: impl FnOnce(&mut Evidence)) -> Vec<String> {
@@ -66,7 +123,9 @@ fn broken(harm: impl FnOnce(&mut Evidence)) -> Vec<String> {
         .collect()
 }
 
-const SOME: Entry = Entry { key: 3, seq: 20 };
+/// An event of a key that is never parked, in the middle.
+const SOME: Entry = Entry { key: CALM, seq: 20 };
+const CALM: u64 = 1;
 
 fn row(evidence: &Evidence, entry: Entry) -> usize {
     let found = evidence.rows.iter().position(|row| row.entry == entry);
@@ -78,12 +137,25 @@ fn line(evidence: &Evidence, entry: Entry) -> usize {
     found.unwrap()
 }
 
-/// The first event with this kind of poison.
-fn poisoned(kind: Kind) -> Entry {
+/// The first event that fails for a while, or for good.
+fn poisoned(for_good: bool) -> Entry {
     let all = (0..KEYS).flat_map(|key| (1..=EVENTS).map(move |seq| Entry { key, seq }));
     all.into_iter()
-        .find(|entry| Poison::of(SEED, *entry).is_some_and(|poison| poison.kind == kind))
+        .find(|entry| {
+            let due = fatal(entry.key).is_none_or(|(fatal, _)| *entry <= fatal);
+            let poison = Poison::of(RECIPE, *entry);
+            due && poison.is_some_and(|poison| poison.fails.is_none() == for_good)
+        })
         .unwrap()
+}
+
+/// The first key that is parked and of which this is asked.
+fn asked(evidence: &Evidence, request: ParkingRequest) -> usize {
+    let found = evidence
+        .parked
+        .iter()
+        .position(|parked| parked.request == request);
+    found.unwrap()
 }
 
 type Harm = fn(&mut Evidence);
@@ -129,7 +201,7 @@ const HARMS: &[(Harm, &[&str])] = &[
         |e| {
             let at = row(e, SOME);
             let mut again = e.rows[at];
-            again.stamp.fence = 2;
+            again.stamp.fence = 3;
             e.rows.push(again);
         },
         &["doubled", "out of order"],
@@ -202,16 +274,94 @@ const HARMS: &[(Harm, &[&str])] = &[
     ),
     (
         |e| {
-            let entry = poisoned(Kind::Abort);
-            e.attempts.get_mut(&(LEDGER, entry)).unwrap().pop();
+            let entry = poisoned(false);
+            let fails = Poison::of(RECIPE, entry).unwrap().fails.unwrap();
+            let attempts = e.attempts.get_mut(&(LEDGER, entry)).unwrap();
+            attempts.truncate(fails as usize);
         },
         &["not tried"],
     ),
     (
         |e| {
-            e.attempts.remove(&(DIARY, poisoned(Kind::Error)));
+            e.attempts.remove(&(DIARY, poisoned(false)));
         },
         &["not tried"],
+    ),
+    (
+        |e| {
+            let at = asked(e, ParkingRequest::Retry);
+            e.parked.remove(at);
+        },
+        &["not parked"],
+    ),
+    (
+        // A key that nothing is the matter with.
+        |e| {
+            e.parked.push(Parked {
+                subscription: LEDGER,
+                entries: (20..=EVENTS).map(|seq| Entry { seq, ..SOME }).collect(),
+                told: ATTEMPTS,
+                request: ParkingRequest::Retry,
+            });
+        },
+        &["parked without cause"],
+    ),
+    (
+        // One that comes behind is not there.
+        |e| {
+            let at = asked(e, ParkingRequest::Retry);
+            e.parked[at].entries.pop();
+        },
+        &["not held back"],
+    ),
+    (
+        |e| {
+            let at = asked(e, ParkingRequest::Retry);
+            let last = *e.parked[at].entries.last().unwrap();
+            e.ahead.push((LEDGER, last));
+        },
+        &["not held back"],
+    ),
+    (
+        |e| {
+            let tried = e.tried.get_mut(&(LEDGER, poisoned(true))).unwrap();
+            tried.push(tried[0]);
+        },
+        &["tried too often"],
+    ),
+    (
+        // The same, by a process that was killed meanwhile.
+        |e| {
+            let tried = e.tried.get_mut(&(LEDGER, poisoned(true))).unwrap();
+            let cut = Attempt {
+                process: 200,
+                ..tried[0]
+            };
+            tried.push(cut);
+            e.harmed.insert(200);
+        },
+        &[],
+    ),
+    (
+        |e| {
+            let tried = e.tried.get_mut(&(DIARY, poisoned(true))).unwrap();
+            tried.truncate(ATTEMPTS as usize - 2);
+        },
+        &["tried too seldom"],
+    ),
+    (|e| e.left = 3, &["left parked"]),
+    (
+        |e| {
+            let at = asked(e, ParkingRequest::Skip);
+            let entry = e.parked[at].entries[0];
+            let id = entry.id(SEED).as_u128();
+            let behind = e
+                .diary
+                .iter()
+                .position(|line| line.entry.key == entry.key && line.entry > entry);
+            e.diary.insert(behind.unwrap(), Line { entry, id });
+        },
+        &["passed over, and handled"],
     ),
     (|e| e.stops.push("ledger: failed".to_owned()), &["stopped"]),
     (|e| e.ends.push("exit status: 1".to_owned()), &["process"]),
