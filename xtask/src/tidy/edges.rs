@@ -46,6 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "uno-torture",
         &["uno", "uno-core", "uno-store-postgres", "uno-store-sqlite"],
     ),
+    ("uno-bench", &[ALL]),
     ("xtask", &[]),
 ];
 
