@@ -202,6 +202,9 @@ pub(crate) struct Subscriber {
     /// How many lanes there are.
     #[arg(long)]
     pub(crate) lanes: std::num::NonZeroU16,
+    /// The one subscription that it runs; both unless it is said.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
     /// What it is called, if its lanes are to be had at once by who comes after it.
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -88,6 +88,7 @@ pub(crate) async fn subscribe(task: Subscriber) -> Result<bool> {
         postgres,
         poison: task.poison,
         lanes: task.lanes,
+        only: task.only,
         name: task.name,
         control: task.control,
         doom: task.doom,

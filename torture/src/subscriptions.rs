@@ -46,6 +46,9 @@ pub struct Plan {
     pub workers: u64,
     /// How many lanes each subscription has.
     pub lanes: u16,
+    /// Whether each subscription is run by processes of its own, so that none dies of what the other handles: what is said of attempts is
+    /// then exact.
+    pub apart: bool,
     /// Whether a process that is started for one that has died bears its name.
     pub named: bool,
     /// How many keys there are: each is a stream, whose events are numbered.
@@ -160,9 +163,10 @@ impl Plan {
             number,
             workers: [2, 3, 3, 2, 4, 3, 2, 3, 2, 2][kind as usize],
             lanes: if kind == 0 { 1 } else { rng.u16(1..=6) },
+            apart: kind == 0,
             named: rng.bool(),
             keys: rng.u64(20..=60),
-            millis: if control.is_some() { 5_000 } else { 15_000 },
+            millis: if control.is_some() { 5_000 } else { 12_000 },
             disasters: match kind {
                 1 | 4 | 7 => Disasters::Freezes,
                 2 | 5 => Disasters::Server,
@@ -210,4 +214,4 @@ pub(crate) const LEDGER: &str = "ledger";
 /// The subscription of a plain handler.
 pub(crate) const DIARY: &str = "diary";
 /// How often an event is tried.
-pub(crate) const ATTEMPTS: u32 = 4;
+pub(crate) const ATTEMPTS: u32 = 5;

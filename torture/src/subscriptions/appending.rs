@@ -115,7 +115,7 @@ pub(crate) async fn append(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(entries);
-        sleep(Duration::from_millis(rng.u64(..25))).await;
+        sleep(Duration::from_millis(rng.u64(10..90))).await;
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ pub(crate) struct Evidence {
     pub(crate) seed: u64,
     /// What the matter is with events.
     pub(crate) recipe: Option<Recipe>,
+    /// Whether no process died of what the other subscription handled, or was killed.
+    pub(crate) apart: bool,
     /// What the log has.
     pub(crate) log: BTreeMap<Entry, Logged>,
     /// What was acknowledged to those who append.
@@ -33,8 +35,10 @@ pub(crate) struct Evidence {
     pub(crate) parked: Vec<Parked>,
     /// What was handled by then of keys that were parked, at or behind the event that they are parked for.
     pub(crate) ahead: Vec<(&'static str, Entry)>,
-    /// How many events were parked at the end.
-    pub(crate) left: u64,
+    /// How many keys stayed parked when a process died while it tried them again, and were asked for once more.
+    pub(crate) asked_again: u64,
+    /// The keys that were parked at the end.
+    pub(crate) left: Vec<String>,
     /// Processes that were killed or frozen, or could die of something else than an event.
     pub(crate) harmed: BTreeSet<u32>,
     /// Processes that died.

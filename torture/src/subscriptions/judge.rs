@@ -41,6 +41,34 @@ pub const LAWS: &[(&str, &str)] = &[
         "poisoned events that are handled though they were tried too seldom to be",
     ),
     (
+        "parked without cause",
+        "keys that are parked for an event that is not poisoned, or not the first that is poisoned for good",
+    ),
+    (
+        "not parked",
+        "keys with an event that is poisoned for good, that are not parked for it",
+    ),
+    (
+        "not held back",
+        "events behind a parked one that are not parked, or were handled",
+    ),
+    (
+        "tried too often",
+        "poisoned events that were tried more often than they are to be",
+    ),
+    (
+        "tried too seldom",
+        "poisoned events that were parked before they were tried as often as they are to be",
+    ),
+    (
+        "left parked",
+        "keys that are parked though it was said what to do with them",
+    ),
+    (
+        "passed over, and handled",
+        "events that were to be passed over, and were handled",
+    ),
+    (
         "stopped",
         "subscriptions that have stopped of their own accord",
     ),

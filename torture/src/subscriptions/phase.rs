@@ -99,6 +99,7 @@ pub async fn run_phase(grounds: &Grounds, plan: &Plan, postgres: bool) -> Result
         evidence: Evidence {
             seed: plan.seed,
             recipe: plan.recipe(),
+            apart: plan.apart,
             ..Evidence::default()
         },
     };
@@ -257,6 +258,11 @@ impl Phase<'_> {
                 lines,
                 parked: (ledger, diary),
             } = counts;
+            // What a process has in hand is let be for a while.
+            if relieved && look % 256 == 224 {
+                let again = relief::ask_again(&*store.parking).await?;
+                self.evidence.asked_again += again;
+            }
             let done = if relieved {
                 let (ledger_passed, diary_passed) = (passed(self, LEDGER), passed(self, DIARY));
                 ledger + diary == 0
@@ -294,6 +300,9 @@ impl Phase<'_> {
             .args(["--lanes", &self.plan.lanes.to_string()]);
         if let Some(recipe) = self.plan.recipe() {
             command.args(["--poison", &recipe.to_string()]);
+        }
+        if self.plan.apart {
+            command.args(["--only", [LEDGER, DIARY][which % 2]]);
         }
         if self.plan.named {
             command.args(["--name", &format!("worker-{which}")]);
@@ -451,8 +460,7 @@ impl Phase<'_> {
         self.evidence.diary = Diary::read(&self.folder)?;
         self.evidence.stops = stops(&self.folder)?;
         self.evidence.attempts = self.tried(self.evidence.log.keys())?;
-        let (ledger, diary) = relief::counts(&*store.parking).await?;
-        self.evidence.left = ledger + diary;
+        self.evidence.left = relief::left(&*store.parking).await?;
         Ok(())
     }
 

@@ -77,18 +77,19 @@ impl Poison {
     pub(crate) fn of(recipe: Option<Recipe>, entry: Entry) -> Option<Self> {
         let Recipe { seed, deadly } = recipe?;
         let mut rng = Rng::with_seed(mix(mix(seed, entry.key), entry.seq));
-        if rng.u8(..100) >= 3 {
+        if rng.u8(..100) >= 2 {
             return None;
         }
         // A hang takes its whole time limit at each attempt, so there are few.
         let kind = match rng.u8(..20) {
             _ if deadly => Kind::Abort,
-            0..8 => Kind::Error,
-            8..13 => Kind::Panic,
-            13 => Kind::Hang,
+            0..9 => Kind::Error,
+            9..14 => Kind::Panic,
+            14 => Kind::Hang,
             _ => Kind::Abort,
         };
-        let fails = (!deadly && rng.u8(..3) > 0).then(|| rng.u32(1..super::ATTEMPTS));
+        // Few, since an attempt that is cut off counts as well.
+        let fails = (!deadly && rng.u8(..3) > 0).then(|| rng.u32(1..=2));
         Some(Self { kind, fails })
     }
 }

@@ -86,9 +86,35 @@ pub(crate) async fn ask(store: &dyn ParkingStore, parked: &[Parked]) -> Result<(
     Ok(())
 }
 
+/// Asks again for what is still parked, and of which nothing is asked any more: a process that dies while it tries a key again leaves it
+/// parked. How many keys there are.
+pub(crate) async fn ask_again(store: &dyn ParkingStore) -> Result<u64> {
+    let mut asked = 0;
+    for subscription in [LEDGER, DIARY] {
+        let name = SubscriptionName::new(subscription)?;
+        let keys = store.list_parked(&name, None, 10_000).await?;
+        for key in keys.iter().filter(|key| key.request().is_none()) {
+            let retry = ParkingRequest::Retry;
+            asked += u64::from(store.request(&name, key.key(), retry).await?);
+        }
+    }
+    Ok(asked)
+}
+
 /// How many events are parked, of the one subscription and of the other.
 pub(crate) async fn counts(store: &dyn ParkingStore) -> Result<(u64, u64)> {
     Ok((count(store, LEDGER).await?, count(store, DIARY).await?))
+}
+
+/// What is parked, in words.
+pub(crate) async fn left(store: &dyn ParkingStore) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for subscription in [LEDGER, DIARY] {
+        let name = SubscriptionName::new(subscription)?;
+        let keys = store.list_parked(&name, None, 10_000).await?;
+        left.extend(keys.iter().map(|key| format!("{subscription}: {key:?}")));
+    }
+    Ok(left)
 }
 
 async fn count(store: &dyn ParkingStore, subscription: &str) -> Result<u64> {

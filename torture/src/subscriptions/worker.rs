@@ -41,6 +41,8 @@ pub struct Worker {
     pub poison: Option<Recipe>,
     /// How many lanes there are.
     pub lanes: NonZeroU16,
+    /// The one subscription that it runs; both unless it is said.
+    pub only: Option<String>,
     /// What it is called, if its lanes are to be had at once by who comes after it.
     pub name: Option<String>,
     /// Which rule is broken.
@@ -140,8 +142,12 @@ impl Worker {
             manager = manager.instance(name.as_str());
         }
         let manager = manager.build();
-        manager.subscribe(ledger)?;
-        manager.subscribe(diary)?;
+        for subscription in [ledger, diary] {
+            let name = subscription.name().as_str();
+            if self.only.as_deref().is_none_or(|only| only == name) {
+                manager.subscribe(subscription)?;
+            }
+        }
         Ok(manager)
     }
 }

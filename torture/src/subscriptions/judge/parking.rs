@@ -23,9 +23,13 @@ pub(super) fn judge(evidence: &Evidence, verdict: &mut Verdict) {
     for (subscription, entry) in &evidence.ahead {
         verdict.breach("not held back", 1, || format!("{entry} by {subscription}"));
     }
-    verdict.breach("left parked", evidence.left, || {
-        format!("{} events", evidence.left)
-    });
+    verdict.facts.add(
+        "keys that were asked for again, since a process died over them",
+        evidence.asked_again,
+    );
+    for key in &evidence.left {
+        verdict.breach("left parked", 1, || key.clone());
+    }
 }
 
 /// The first event of each key that is poisoned for good.
@@ -56,7 +60,15 @@ fn judge_parked(
             continue;
         };
         let due = fatal.get(&first.key).map(|(entry, _)| entry);
-        let caused = due == Some(first);
+        // An attempt that another event cuts off counts as well, so that one that fails for a while may have used up all of its own.
+        let used_up = !evidence.apart
+            && Poison::of(evidence.recipe, *first).is_some()
+            && due.is_none_or(|due| first < due);
+        verdict.facts.add(
+            "keys that were parked for an event that fails for a while",
+            used_up.into(),
+        );
+        let caused = due == Some(first) || used_up;
         verdict.breach("parked without cause", u64::from(!caused), || {
             format!("{parked:?}, not {due:?}")
         });
@@ -68,6 +80,10 @@ fn judge_parked(
         let held = behind == parked.entries;
         verdict.breach("not held back", u64::from(!held), || {
             format!("{parked:?}, not {behind:?}")
+        });
+        let told = parked.told == ATTEMPTS;
+        verdict.breach("tried too seldom", u64::from(!told), || {
+            format!("{parked:?}")
         });
         if caused {
             keys.insert(first.key);
@@ -97,29 +113,40 @@ fn judge_count(
     poison: Poison,
     verdict: &mut Verdict,
 ) {
+    let earlier = |entries: &[Entry]| entries.iter().skip(1).any(|behind| *behind == entry);
+    let mut parked = evidence.parked.iter();
+    if parked.any(|one| one.subscription == subscription && earlier(&one.entries)) {
+        // It waits behind another one, and was not tried yet.
+        return;
+    }
     let tried = evidence
         .tried
         .get(&(subscription, entry))
         .map_or(&[][..], Vec::as_slice);
+    if tried.is_empty() && !evidence.apart {
+        // That it is not parked is what another law asks.
+        return;
+    }
     let (count, most) = (tried.len() as u64, u64::from(ATTEMPTS));
     let excused = excused(evidence, poison, tried);
     verdict.breach("tried too often", u64::from(count > most + excused), || {
         format!("{entry} by {subscription}, {poison:?}: {tried:?}, {excused} excused")
     });
-    // When a process dies nobody knows of which event; if a suspect then kills the next, both deaths are put down to it.
-    let least = most - u64::from(poison.kind == Kind::Abort);
+    // A process that dies may take an attempt with it that was counted and not made, or made and not noticed.
+    let least = if evidence.apart { most } else { 1 };
     verdict.breach("tried too seldom", u64::from(count < least), || {
         format!("{entry} by {subscription}, {poison:?}: {tried:?}")
     });
     let how = match count.cmp(&most) {
         std::cmp::Ordering::Equal => "as often as it is to be",
-        std::cmp::Ordering::Less => "once less, for another's death",
-        std::cmp::Ordering::Greater => "once more for each attempt that was cut off",
+        std::cmp::Ordering::Less => "less often, since deaths of others were put down to it",
+        std::cmp::Ordering::Greater => "more often, since attempts were cut off or in a batch",
     };
     let what = poison.kind.name();
+    let alone = if evidence.apart { "apart: " } else { "" };
     verdict
         .facts
-        .add(&format!("poison that {what}, tried {how}"), 1);
+        .add(&format!("{alone}poison that {what}, tried {how}"), 1);
 }
 
 /// How many attempts may be there beyond those that count: cut off by something else than the event, or made in a batch, so that

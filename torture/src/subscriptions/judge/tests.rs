@@ -21,6 +21,7 @@ fn good() -> Evidence {
     let mut evidence = Evidence {
         seed: SEED,
         recipe: RECIPE,
+        apart: true,
         ..Evidence::default()
     };
     let (mut position, mut late) = (0, Vec::new());
@@ -64,7 +65,7 @@ fn good() -> Evidence {
                 };
                 let due = fatal(key).is_none_or(|(fatal, _)| entry <= fatal);
                 let count = if due {
-                    poison.fails.unwrap_or(3) as usize + 1
+                    poison.fails.unwrap_or(ATTEMPTS - 1) as usize + 1
                 } else {
                     4
                 };
@@ -349,7 +350,23 @@ const HARMS: &[(Harm, &[&str])] = &[
         },
         &["tried too seldom"],
     ),
-    (|e| e.left = 3, &["left parked"]),
+    (
+        |e| {
+            let at = asked(e, ParkingRequest::Retry);
+            e.parked[at].told -= 1;
+        },
+        &["tried too seldom"],
+    ),
+    (
+        // Where others die it may be another's death.
+        |e| {
+            let tried = e.tried.get_mut(&(DIARY, poisoned(true))).unwrap();
+            tried.truncate(ATTEMPTS as usize - 2);
+            e.apart = false;
+        },
+        &[],
+    ),
+    (|e| e.left.push("diary line-1".to_owned()), &["left parked"]),
     (
         |e| {
             let at = asked(e, ParkingRequest::Skip);
