@@ -166,7 +166,7 @@ impl Plan {
             apart: kind == 0,
             named: rng.bool(),
             keys: rng.u64(20..=60),
-            millis: if control.is_some() { 5_000 } else { 12_000 },
+            millis: if control.is_some() { 7_000 } else { 12_000 },
             disasters: match kind {
                 1 | 4 | 7 => Disasters::Freezes,
                 2 | 5 => Disasters::Server,

@@ -118,9 +118,12 @@ impl<B: Books> Consumer for Ledger<B> {
             .map_err(|(position, source)| ConsumeError::Handler { position, source })?;
         // Now and then somebody takes long between what he knows and what he does; without a fence always, so that it is missed.
         let mut rng = Rng::new();
-        if self.control == Some(Control::Unfenced) || rng.u8(..4) == 0 {
-            sleep(Duration::from_millis(rng.u64(..25))).await;
-        }
+        let pause = match self.control {
+            Some(Control::Unfenced) => rng.u64(50..250),
+            _ if rng.u8(..4) == 0 => rng.u64(..25),
+            _ => 0,
+        };
+        sleep(Duration::from_millis(pause)).await;
         let mut commit = Commit::new();
         commit.work.push(B::note(rows));
         match self.control {

@@ -386,9 +386,12 @@ impl Phase<'_> {
     /// Kills a process, or stops it in its tracks.
     async fn harm(&mut self) -> Result<()> {
         let which = self.rng.usize(..self.processes.len());
-        if self.plan.disasters == Disasters::Freezes && self.rng.u8(..3) > 0 {
+        // Without a fence it is those who wake up too late that must be caught.
+        let unfenced = self.plan.control == Some(Control::Unfenced);
+        if unfenced || self.plan.disasters == Disasters::Freezes && self.rng.u8(..3) > 0 {
             // Most of them for longer than a lease.
-            let pause = LEASE.mul_f64(0.5 + 2.5 * self.rng.f64());
+            let least = if unfenced { 1.5 } else { 0.5 };
+            let pause = LEASE.mul_f64(least + (3.0 - least) * self.rng.f64());
             let process = &mut self.processes[which];
             if process.frozen.is_none() {
                 tell(&process.child, "STOP");
