@@ -117,12 +117,15 @@ BEGIN
                 ORDER BY t.name, t.lane FOR UPDATE OF t
             )
             SELECT c.caller, c.ord,
-                   CASE WHEN found.owner IS NOT NULL THEN found.fence END IS DISTINCT FROM c.fence AS fenced_out
+                   found.name IS NULL AND EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c.name)
+                       OR CASE WHEN found.owner IS NOT NULL THEN found.fence END IS DISTINCT FROM c.fence AS fenced_out
             FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected)
                 WITH ORDINALITY c(caller, name, lane, fence, expected, ord)
             LEFT JOIN found ON found.name = c.name AND found.lane = c.lane
             WHERE found.position IS DISTINCT FROM c.expected
                OR CASE WHEN found.owner IS NOT NULL THEN found.fence END IS DISTINCT FROM c.fence
+               -- A lane that the subscription does not have.
+               OR found.name IS NULL AND EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c.name)
             ORDER BY c.ord
         LOOP
             IF status[r.caller] = 0 THEN
@@ -470,11 +473,15 @@ BEGIN
         IF stored < cardinality(c_name) THEN
             SELECT count(*) - stored INTO wanted FROM unnest(c_caller) c(caller) WHERE status[c.caller] = 0;
             IF wanted > 0 THEN
+                -- Nobody may be about to claim the subscription, who would not count this lane among those that were written to.
+                PERFORM pg_advisory_xact_lock_shared({schema}.draw_class(), {schema}.begin_key(c.name))
+                FROM (SELECT DISTINCT u.name FROM unnest(c_name) u(name) ORDER BY u.name) c;
                 INSERT INTO {schema}.checkpoints (name, lane, epoch, position, event_id)
                 SELECT c.name, c.lane, c.epoch, c.position, c.event
                 FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected, c_epoch, c_position, c_event)
                     c(caller, name, lane, fence, expected, epoch, position, event)
                 WHERE c.expected IS NULL AND c.fence IS NULL AND status[c.caller] = 0
+                  AND NOT EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c.name)
                 ORDER BY c.name, c.lane
                 ON CONFLICT DO NOTHING;
                 GET DIAGNOSTICS stored = ROW_COUNT;

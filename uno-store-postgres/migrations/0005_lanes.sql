@@ -32,6 +32,7 @@ CREATE FUNCTION {schema}.open_lanes(of_subscription text, first_lanes integer, s
 RETURNS {schema}.subscriptions LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     s {schema}.subscriptions;
+    last_lane integer;
     there integer;
     made integer;
 BEGIN
@@ -39,15 +40,17 @@ BEGIN
     IF FOUND THEN
         RETURN s;
     END IF;
-    SELECT least(max(t.lane) + 1, 1024), count(*) FILTER (WHERE t.lane < 1024) INTO s.lanes, there
+    -- Whoever writes to a lane of a subscription that is not there takes this lock, too.
+    PERFORM pg_advisory_xact_lock({schema}.draw_class(), {schema}.begin_key(of_subscription));
+    SELECT max(t.lane), count(*) FILTER (WHERE t.lane < 1024) INTO last_lane, there
     FROM {schema}.checkpoints t WHERE t.name = of_subscription;
-    IF there > 0 THEN
+    IF last_lane IS NOT NULL THEN
         start_epoch := NULL;
         start_position := NULL;
         start_event := NULL;
     END IF;
     s.name := of_subscription;
-    s.lanes := coalesce(s.lanes, first_lanes);
+    s.lanes := CASE WHEN last_lane IS NULL THEN first_lanes ELSE least(last_lane + 1, 1024) END;
     INSERT INTO {schema}.subscriptions (name, lanes) VALUES (s.name, s.lanes) ON CONFLICT DO NOTHING;
     IF FOUND THEN
         INSERT INTO {schema}.checkpoints (name, lane, epoch, position, event_id)

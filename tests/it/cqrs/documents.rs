@@ -105,7 +105,7 @@ pub(super) async fn documents_follow_the_log<H: BackendHarness>(
     _: &Guard<H>,
 ) {
     let documents = Documents::<Balances>::new(Arc::clone(store) as _);
-    let manager = project(store).await;
+    let manager = project(store, "one").await;
     let balance = |events, cents| Balance {
         events,
         cents,
@@ -151,7 +151,7 @@ pub(super) async fn a_document_that_can_not_be_read_stops_at_its_event<H: Backen
     );
 
     // In a subscription, what comes before it is handled, and it goes on once the document can be read.
-    let manager = project(store).await;
+    let manager = project(store, "one").await;
     assert!(in_time(manager.until_idle()).await.is_err());
     let status = manager.status_of(&name()).await.unwrap();
     let why = status.state().failure().unwrap().clone();
@@ -215,7 +215,7 @@ pub(super) async fn a_panic_stops_at_its_event<H: BackendHarness>(
         slip_in(&**store, "ada", cents).await;
     }
     let positions = positions(&**store).await;
-    let manager = project(store).await;
+    let manager = project(store, "one").await;
     assert!(in_time(manager.until_idle()).await.is_err());
     let status = manager.status_of(&name()).await.unwrap();
     let why = status.state().failure().unwrap().clone();

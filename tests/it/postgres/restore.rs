@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uno_core::{
     BoxError, CheckpointStore as _, CheckpointWrite, Decoder, Envelope, EventId, EventStore as _,
-    EventStoreExt as _, ExpectedVersion, Lane, Position, ReadLog, RecordedEvent, StoreError,
-    StreamId, SubscriptionName,
+    EventStoreExt as _, ExpectedVersion, Lane, LeaseStore as _, Position, ReadLog, RecordedEvent,
+    StoreError, StreamId, SubscriptionName,
 };
 use uno_cqrs::{Projection, Projector};
 use uno_events::{Replay, StopReason, Subscription, SubscriptionManager};
@@ -146,7 +146,10 @@ fn name() -> SubscriptionName {
 
 async fn subscribe(store: &Arc<PgStore>) -> SubscriptionManager {
     let projector = Projector::new(Handled, Arc::clone(store), Decoder::new()).unwrap();
-    let manager = SubscriptionManager::new(Arc::clone(store) as _, Arc::clone(store) as _);
+    // A restored backup has the leases of its time: they are of this process.
+    let manager = SubscriptionManager::builder(Arc::clone(store) as _, Arc::clone(store) as _)
+        .instance("restored")
+        .build();
     let subscription = Subscription::new(name(), Replay::Safe, Arc::new(projector));
     manager.subscribe(subscription.batch_size(7)).unwrap();
     manager.start_all().await.unwrap();
@@ -349,7 +352,13 @@ async fn a_checkpoint_beyond_an_older_backup_is_of_another_log() {
         .unwrap()
         .unwrap();
     assert!(saved.position() < ahead.position());
+    // The lane is on the lease that the process had when the dump was made.
+    let lane = second.list_lanes(&name()).await.unwrap().remove(0);
     let write = CheckpointWrite::new(name(), Some(saved.position()), ahead);
+    let write = match lane.holder() {
+        Some(_) => write.fenced(lane.lane(), lane.fence()),
+        None => write,
+    };
     second.save_checkpoint(write).await.unwrap();
     // While the log is shorter than the checkpoint, and when another event has its position.
     for longer in [false, true] {

@@ -1,4 +1,6 @@
 //! Events, handlers and a store that fails on demand.
+//!
+//! Long because the store hands on every call of six ports.
 
 use std::{
     fmt,

@@ -139,7 +139,9 @@ impl Runner {
             }
             // A store in memory and a handler that never waits would keep the thread from everybody else.
             tokio::task::yield_now().await;
-            if self.carry_out_requests(&mut place).await? || self.drain(&mut place).await? {
+            // A part of what is asked for, then a batch of what is new: neither keeps the other waiting.
+            self.carry_out_requests(&mut place).await?;
+            if self.drain(&mut place).await? {
                 continue;
             }
             let limit = self.batch_size(&place);
@@ -225,7 +227,9 @@ impl Runner {
         // The claim that finds all lanes there changes their number.
         self.entry.poke.notify_one();
         self.phase(Phase::Running);
-        self.woken(Some(self.shared.settings.poll_interval)).await;
+        if !self.has_requests() {
+            self.woken(Some(self.shared.settings.poll_interval)).await;
+        }
         Ok(true)
     }
 
@@ -242,10 +246,11 @@ impl Runner {
         if place.unsaved() > 0 && place.unsaved_for() >= self.shared.settings.save_after {
             self.save(place).await?;
         }
-        self.trouble.caught_up();
-        if self.link.mailbox.is_empty() {
-            self.phase(Phase::CaughtUp);
+        if self.has_requests() {
+            return Ok(());
         }
+        self.trouble.caught_up();
+        self.phase(Phase::CaughtUp);
         let changed = self.shared.store.changed(mark);
         tokio::select! {
             () = self.link.wanted(&mut self.paused) => {}

@@ -12,7 +12,7 @@ use uno_core::{
 
 use super::PgStore;
 use crate::{
-    batch, decode,
+    alone, batch, decode,
     exchange::{self, Exchange},
     fault::Fault,
     nesting,
@@ -118,7 +118,9 @@ impl LeaseStore for PgStore {
                 Ok(())
             })
         })
-        .await
+        .await?;
+        alone::note(&self.work, None);
+        Ok(())
     }
 
     async fn list_lanes(

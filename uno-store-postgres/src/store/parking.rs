@@ -11,7 +11,7 @@ use uno_core::{
 
 use super::{PgStore, askable};
 use crate::{
-    decode,
+    alone, decode,
     fault::Fault,
     reader::limit,
     value::{PgTime, PgUuid},
@@ -214,7 +214,7 @@ impl PgStore {
         }
         let subscription = subscription.clone();
         let (key, fingerprint) = (key.map(str::to_owned), fingerprint.map(str::to_owned));
-        self.change(move |session| {
+        let noted = self.change(move |session| {
             let subscription = subscription.clone();
             let (key, fingerprint) = (key.clone(), fingerprint.clone());
             Box::pin(async move {
@@ -229,8 +229,11 @@ impl PgStore {
                     .bind(text(request));
                 count(&query.fetch_one(session.connection()).await?, 0)
             })
-        })
-        .await
+        });
+        let noted = noted.await?;
+        // Whoever holds the lane has something to do.
+        alone::note(&self.work, None);
+        Ok(noted)
     }
 }
 

@@ -9,7 +9,7 @@ use uno_core::{
 };
 
 use super::{
-    facts::{Facts, LaneFact, Place},
+    facts::{Facts, Place},
     job::Plain,
 };
 
@@ -157,13 +157,13 @@ impl<'c> Facts<'c> {
         for write in &commit.checkpoints {
             let (subscription, lane) = (write.subscription(), write.of_lane());
             let found = self.lanes.get(&(subscription, lane)).copied();
-            let LaneFact { position, lease } = found.unwrap_or_default();
-            if lease != write.fence() {
+            let found = found.unwrap_or_default();
+            if found.is_missing || found.lease != write.fence() {
                 let subscription = subscription.clone();
                 return Err(Stale::Lease { subscription, lane });
             }
             let moved_to = moved.insert((subscription, lane), write.checkpoint().position());
-            if moved_to.or(position) != write.expected() {
+            if moved_to.or(found.position) != write.expected() {
                 return Err(Stale::Checkpoint(subscription.clone()));
             }
         }

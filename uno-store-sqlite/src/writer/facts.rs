@@ -38,7 +38,7 @@ pub(crate) struct Facts<'c> {
     pub(crate) heads: HashMap<&'c StreamId, StreamHead>,
     /// Where events are stored, as far as that was looked up, or they were stored by this group.
     pub(crate) places: HashMap<EventId, Place<'c>>,
-    /// Lanes that there is a row for.
+    /// Lanes that there is a row for, or that are missing.
     pub(crate) lanes: HashMap<(&'c SubscriptionName, Lane), LaneFact>,
     pub(crate) parked: Parked<'c>,
     /// The revisions of process instances, by process and key.
@@ -67,6 +67,8 @@ pub(crate) struct LaneFact {
     pub(crate) position: Option<Position>,
     /// The fence of its lease, if somebody holds it.
     pub(crate) lease: Option<Fence>,
+    /// Whether the subscription was claimed, and does not have it.
+    pub(crate) is_missing: bool,
 }
 
 /// Where an event is stored.
@@ -107,8 +109,9 @@ const FACTS: &str = "SELECT \
         FROM jsonb_each(?) r CROSS JOIN uno_streams s ON s.category = r.value->>0 AND s.key = r.value->>1), \
      (SELECT json_group_array(json_array(r.key, e.category, e.key, e.version, e.position)) \
         FROM json_each(?) r CROSS JOIN uno_events e ON e.id = unhex(r.value)), \
-     (SELECT json_group_array(json_array(r.key, c.position, CASE WHEN c.owner IS NOT NULL THEN c.fence END)) \
-        FROM jsonb_each(?) r CROSS JOIN uno_checkpoints c ON c.subscription = r.value->>0 AND c.lane = r.value->>1), \
+     (SELECT json_group_array(json_array(r.key, c.position, CASE WHEN c.owner IS NOT NULL THEN c.fence END, c.lane)) \
+        FROM jsonb_each(?) r LEFT JOIN uno_checkpoints c ON c.subscription = r.value->>0 AND c.lane = r.value->>1 \
+        WHERE c.lane IS NOT NULL OR EXISTS (SELECT 1 FROM uno_subscriptions s WHERE s.name = r.value->>0)), \
      (SELECT json_group_array(json_array(r.key, p.revision)) FROM jsonb_each(?) r CROSS JOIN uno_processes p \
         ON p.process = r.value->>0 AND p.key = r.value->>1), \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_messages m \
@@ -312,14 +315,17 @@ impl<'c> Facts<'c> {
                 },
             );
         }
-        type Lanes = Vec<(usize, Option<i64>, Option<u64>)>;
-        for (index, position, fence) in read::<Lanes>(column(row, 7)?)? {
+        type Lanes = Vec<(usize, Option<i64>, Option<u64>, Option<u16>)>;
+        for (index, position, fence, lane_there) in read::<Lanes>(column(row, 7)?)? {
             let (name, lane) = *asked(&questions.lanes, index)?;
             let position = position.map(Position::try_from).transpose();
             let position = position.map_err(|_| corrupt(format!("the checkpoint of {name}")))?;
-            let lease = fence.map(Fence::new);
-            self.lanes
-                .insert((name, lane), LaneFact { position, lease });
+            let fact = LaneFact {
+                position,
+                lease: fence.map(Fence::new),
+                is_missing: lane_there.is_none(),
+            };
+            self.lanes.insert((name, lane), fact);
         }
         for (index, revision) in read::<Vec<(usize, u64)>>(column(row, 8)?)? {
             self.processes

@@ -447,6 +447,7 @@ macro_rules! __conformance_persistence {
                 versions_and_positions_go_on_after_reopening
                 a_repeat_is_known_after_reopening
                 checkpoints_survive_reopening
+                leases_and_parked_keys_survive_reopening
                 read_models_survive_reopening
                 processes_and_queues_survive_reopening
                 timers_histories_and_inboxes_survive_reopening

@@ -1,6 +1,4 @@
 //! Leases: what is asked for is not what is done, and what is told is not what was granted.
-//!
-//! Long because it has a fault for each promise of leases.
 
 use std::{collections::HashMap, num::NonZeroU16, sync::atomic::Ordering, time::Duration};
 

@@ -1,18 +1,21 @@
 //! What is asked for is not what is done: moves of checkpoints, their fences, and what they park.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     time::Duration,
 };
 
 use uno_core::{
     CheckpointStore as _, CheckpointWrite, Commit, CommitError, EventId, Fence, Lane,
-    LeaseStore as _, ParkedFailure, ParkingStore as _, ParkingWrite, Position, Stale, StoreEpoch,
-    StoreError, SubscriptionName,
+    LeaseStore as _, ParkedEvent, ParkedFailure, ParkingStore as _, ParkingWrite, Position, Stale,
+    StoreEpoch, StoreError, SubscriptionName,
 };
 use uno_store_memory::MemoryTx;
 
 use super::{Fault, store::Broken};
+
+/// The events of a key that were parked before a commit, and that are by now.
+type Parked = (BTreeSet<Position>, BTreeSet<Position>);
 
 /// A lane that no case uses, for what is parked apart from its move.
 const ASIDE: Lane = Lane::new(900);
@@ -60,11 +63,11 @@ impl Broken {
         })
     }
 
-    /// What a move parks, as far as the fault lets it. `parked` is what is parked by then, as far as it was looked at.
+    /// What a move parks, as far as the fault lets it. `parked` is what was parked at first and is by then, as far as it was looked at.
     async fn twist_parking(
         &self,
         write: &CheckpointWrite,
-        parked: &mut HashMap<(SubscriptionName, String), BTreeSet<Position>>,
+        parked: &mut HashMap<(SubscriptionName, String), Parked>,
     ) -> Result<Vec<ParkingWrite>, StoreError> {
         let mut kept = Vec::new();
         let mut writes = write.parked().to_vec();
@@ -75,15 +78,15 @@ impl Broken {
         for mut write in writes {
             write = keyed(&write, &self.folded(write.key()));
             let key = (of.clone(), write.key().to_owned());
-            let stored: BTreeSet<_> = self
-                .inner
-                .parked_events(of, write.key(), Position::START, usize::MAX)
-                .await?
-                .iter()
-                .map(uno_core::ParkedEvent::position)
-                .collect();
-            let there = parked.entry(key).or_insert_with(|| stored.clone());
-            let (fits, did_fit) = (fits(&write, there), fits(&write, &stored));
+            if let Entry::Vacant(unknown) = parked.entry(key.clone()) {
+                let (start, most) = (Position::START, usize::MAX);
+                let events = self.inner.parked_events(of, write.key(), start, most);
+                let events = events.await?;
+                let stored: BTreeSet<_> = events.iter().map(ParkedEvent::position).collect();
+                unknown.insert((stored.clone(), stored));
+            }
+            let (stored, there) = parked.entry(key).or_default();
+            let (fits, did_fit) = (fits(&write, there), fits(&write, stored));
             match (self.fault, &write) {
                 (Fault::ParksBehindNothing, ParkingWrite::Park { .. })
                 | (Fault::TakesOffUnasked, ParkingWrite::TakeOff { .. })
@@ -146,7 +149,7 @@ impl Broken {
                     .inner
                     .parked_events(of, parked.key(), Position::START, usize::MAX)
                     .await?;
-                let there = events.iter().map(uno_core::ParkedEvent::position).collect();
+                let there = events.iter().map(ParkedEvent::position).collect();
                 if matches!(parked, ParkingWrite::TakeOff { .. }) && !fits(parked, &there) {
                     return Err(CommitError::Stale(Stale::Parked {
                         subscription: of.clone(),

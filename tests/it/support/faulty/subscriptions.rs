@@ -1,4 +1,4 @@
-//! What durable subscriptions keep in a [`Faulty`] store: it is away with the other reads, and dies with the process.
+//! What durable subscriptions keep in a [`Faulty`] store.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl<B: Backend> CheckpointStore for Faulty<B> {
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend> LeaseStore for Faulty<B> {
     async fn claim_lanes(&self, claim: LaneClaim) -> Result<LaneGrant, StoreError> {
-        self.alive().await;
+        self.read().await?;
         self.inner.claim_lanes(claim).await
     }
 
@@ -102,8 +102,9 @@ impl<B: Backend> ParkingStore for Faulty<B> {
         limit: usize,
     ) -> Result<Vec<ParkedEvent>, StoreError> {
         self.read().await?;
-        let parked = self.inner.parked_events(subscription, key, after, limit);
-        parked.await
+        self.inner
+            .parked_events(subscription, key, after, limit)
+            .await
     }
 
     async fn parked_groups(
@@ -136,8 +137,9 @@ impl<B: Backend> ParkingStore for Faulty<B> {
         request: ParkingRequest,
     ) -> Result<u64, StoreError> {
         self.alive().await;
-        let asking = self.inner.request_all(subscription, fingerprint, request);
-        asking.await
+        self.inner
+            .request_all(subscription, fingerprint, request)
+            .await
     }
 
     async fn list_requests(

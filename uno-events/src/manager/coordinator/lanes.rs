@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinError;
+use tokio::{task::JoinError, time::Instant};
 use uno_core::{Lane, LaneGrant, LaneLease, LaneRelease};
 
 use super::{Coordinator, Running};
@@ -128,13 +128,15 @@ impl Coordinator {
             return;
         }
         let name = &self.entry.spec.name;
-        // When it fails, they are still there the next time.
-        let Ok(requests) = self
+        let requests = self
             .shared
             .subscriptions
             .list_requests(name, REQUESTS)
-            .await
-        else {
+            .await;
+        let Ok(requests) = requests else {
+            // They are still there the next time, which need not be a third of a lease from now.
+            let soon = Instant::now() + self.entry.spec.retry.wait(1);
+            self.next_claim = self.next_claim.min(soon);
             return;
         };
         for (key, request) in requests {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uno_core::{
     ParkedEvent, ParkedFailure, ParkedKey, ParkingRequest, ParkingWrite, Position, ReadLog,
-    RecordedEvent, StoreError,
+    RecordedEvent,
 };
 
 use super::{Failure, Halt, Place, Runner, Step, StopReason, Stretch};
@@ -23,42 +23,44 @@ pub(super) struct Retrying {
 const WAS_TRIED: &str = "the process that tried it again ended before it was done";
 
 impl Runner {
-    /// Carries out a part of what is asked for, so that the events of other keys come in between. Whether there was something.
-    pub(super) async fn carry_out_requests(&mut self, place: &mut Place) -> Step<bool> {
+    /// Whether there is something that was asked for.
+    pub(super) fn has_requests(&self) -> bool {
+        self.retrying.is_some() || !self.link.mailbox.is_empty()
+    }
+
+    /// Carries out a part of what is asked for.
+    pub(super) async fn carry_out_requests(&mut self, place: &mut Place) -> Step<()> {
         if let Some(retrying) = self.retrying.clone() {
-            self.retry(place, retrying).await?;
-            return Ok(true);
+            return self.retry(place, retrying).await;
         }
         let Some((key, request)) = self.link.mailbox.take() else {
-            return Ok(false);
+            return Ok(());
         };
         // Before the request is taken off the store, so that nobody takes this lane for idle.
         self.busy();
         let (store, name) = (&self.shared.subscriptions, &self.entry.spec.name);
         let parked = match store.parked_key(name, &key).await {
             Ok(parked) => parked,
-            Err(error) => return Err(self.request_failed(key, request, error).await),
+            Err(error) => {
+                self.link.mailbox.put(key, request);
+                return Err(self.store_failed(error).await);
+            }
         };
         let Some(parked) = parked.filter(|parked| parked.request() == Some(request)) else {
             // It was carried out, or is not what is asked for any more.
-            return Ok(true);
+            return Ok(());
         };
-        match request {
-            ParkingRequest::Discard => self.discard(place, key).await?,
-            ParkingRequest::Skip => self.skip(place, &parked, key).await?,
-            ParkingRequest::Retry => self.begin(place, &parked, key).await?,
+        let of = Arc::clone(&key);
+        let carried_out = match request {
+            ParkingRequest::Discard => self.discard(place, of).await,
+            ParkingRequest::Skip => self.skip(place, &parked, of).await,
+            ParkingRequest::Retry => self.begin(place, &parked, of).await,
+        };
+        if carried_out.is_err() {
+            // If it was done after all, that is found the next time.
+            self.link.mailbox.put(key, request);
         }
-        Ok(true)
-    }
-
-    async fn request_failed(
-        &mut self,
-        key: Arc<str>,
-        request: ParkingRequest,
-        error: StoreError,
-    ) -> Halt {
-        self.link.mailbox.put(key, request);
-        self.store_failed(error).await
+        carried_out
     }
 
     async fn discard(&mut self, place: &mut Place, key: Arc<str>) -> Step<()> {
@@ -124,8 +126,6 @@ impl Runner {
             self.parked.remove(key);
             self.retrying = None;
         }
-        // The events of other keys have their turn.
-        tokio::task::yield_now().await;
         Ok(())
     }
 

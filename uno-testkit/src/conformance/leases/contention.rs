@@ -48,7 +48,14 @@ pub async fn no_lane_is_held_by_two<H: BackendHarness>(t: &Trial<H>) -> Outcome 
                     }
                     assert_eq!(grant.held().len(), held.len(), "{held:?}: {grant:?}");
                     granted += held.len();
+                }
+                // Time for others to ask for them in vain.
+                for _ in 0..4 {
+                    tokio::task::yield_now().await;
+                }
+                {
                     // Before they are given back: from then on, anybody may hold them.
+                    let mut holders = holders.lock().unwrap_or_else(PoisonError::into_inner);
                     holders.retain(|_, holder| *holder != number);
                 }
                 held.clear();
@@ -130,8 +137,8 @@ pub async fn who_lost_its_lane_changes_nothing<H: BackendHarness>(t: &Trial<H>) 
                 }
                 // Some go on for as long as they can.
                 for _ in 0..=number * 2 {
-                    let there = store.load_checkpoint(&mail(), Lane::FIRST).await?;
-                    let there = there.map(|there| there.position());
+                    let there_is = store.load_checkpoint(&mail(), Lane::FIRST).await?;
+                    let there = there_is.map(|there| there.position());
                     let place = there.map_or(0, Position::get);
                     if place == MOVES {
                         return Ok::<_, BoxError>((won, lost));
@@ -155,6 +162,10 @@ pub async fn who_lost_its_lane_changes_nothing<H: BackendHarness>(t: &Trial<H>) 
                         }
                         Err(CommitError::Stale(Stale::Lease { .. })) => {
                             lost += 1;
+                            // Whoever took it moves it first: if all took it back at once, nobody might ever come to move it.
+                            while store.load_checkpoint(&mail(), Lane::FIRST).await? == there_is {
+                                tokio::task::yield_now().await;
+                            }
                             break;
                         }
                         // Another run has moved it, and was overtaken in turn.
