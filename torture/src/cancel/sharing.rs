@@ -70,10 +70,10 @@ impl<A: Arena> Mistreated<A> {
     }
 
     async fn park(&mut self, call: Call, how: Dropped, request: ParkingRequest) -> Result<bool> {
-        let store = &self.store;
         // Each store has its own, which nobody has on lease.
         let name = SubscriptionName::new(format!("parking {}", self.number))?;
         self.park_again(&name).await?;
+        let store = &self.store;
         let from = Position::START;
         let ended = match call {
             Call::ListParked => {
