@@ -24,3 +24,4 @@ mod stores;
 mod support;
 mod telemetry;
 mod waiting;
+mod watch;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use uno_torture::saga::Doom;
+use uno_torture::{saga::Doom, subscriptions};
 
 /// Tries to break the stores, and looks from outside whether it did.
 #[derive(Debug, Parser)]
@@ -23,6 +23,11 @@ pub(crate) enum Campaign {
     Duel(Duel),
     /// Kills the processes of an application with sagas; a run with a seed that was used before goes on from there.
     Saga(Saga),
+    /// Kills, freezes and shares out the processes of durable subscriptions; a run with a seed that was used before goes on from there.
+    Subscriptions(Subscriptions),
+    /// Runs the subscriptions of that campaign, until standard input ends. Used by it.
+    #[command(hide = true)]
+    Subscriber(Subscriber),
     /// Runs the application of the campaign against sagas, until standard input ends. Used by that campaign.
     #[command(hide = true)]
     Shopkeeper(Shopkeeper),
@@ -84,6 +89,24 @@ pub(crate) struct Saga {
     /// How many processes are to die under them at least.
     #[arg(long, default_value_t = 500)]
     pub(crate) crashes: u64,
+    /// On which store; on each unless given.
+    #[arg(long)]
+    pub(crate) store: Option<Store>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Forgets the figures of earlier runs with this seed.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Runs one phase only, to look at it again.
+    #[arg(long)]
+    pub(crate) phase: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Subscriptions {
+    /// For how long phases are run, over all runs with this seed and on all stores together.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) minutes: u64,
     /// On which store; on each unless given.
     #[arg(long)]
     pub(crate) store: Option<Store>,
@@ -163,4 +186,32 @@ pub(crate) struct Shopkeeper {
     /// How it is to end.
     #[arg(long)]
     pub(crate) doom: Option<Doom>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Subscriber {
+    /// Where the diary and the attempts are, and the store if it is a file.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// The schema of the store, in the database that `DATABASE_URL` names.
+    #[arg(long)]
+    pub(crate) schema: Option<String>,
+    /// What the matter is with events.
+    #[arg(long)]
+    pub(crate) poison: Option<subscriptions::Recipe>,
+    /// How many lanes there are.
+    #[arg(long)]
+    pub(crate) lanes: std::num::NonZeroU16,
+    /// The one subscription that it runs; both unless it is said.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+    /// What it is called, if its lanes are to be had at once by who comes after it.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Which rule is broken.
+    #[arg(long)]
+    pub(crate) control: Option<subscriptions::Control>,
+    /// How it is to end.
+    #[arg(long)]
+    pub(crate) doom: Option<subscriptions::Doom>,
 }

@@ -19,4 +19,5 @@ pub mod saga;
 pub mod sequence;
 pub mod server;
 pub mod session;
+pub mod subscriptions;
 pub mod tally;

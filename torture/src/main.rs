@@ -11,6 +11,7 @@ mod judging;
 mod logging;
 mod selling;
 mod single;
+mod subscribing;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ fn run(args: Args) -> Result<bool> {
             Campaign::Duel(duel) => single::duel(duel).await,
             Campaign::Saga(saga) => selling::run(saga).await,
             Campaign::Shopkeeper(shopkeeper) => selling::keep_shop(shopkeeper).await,
+            Campaign::Subscriptions(subscriptions) => subscribing::run(subscriptions).await,
+            Campaign::Subscriber(subscriber) => subscribing::subscribe(subscriber).await,
             Campaign::Judge(judge) => judging::run(judge).await,
         }
     })

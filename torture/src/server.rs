@@ -268,7 +268,8 @@ fn works_in(process: &Path, folder: &Path) -> bool {
     !zombie && fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)
 }
 
-fn signal(signal: &str, processes: &[String]) {
+/// Sends a signal to processes.
+pub(crate) fn signal(signal: &str, processes: &[String]) {
     // The shell's own `kill` is on every machine. That a process is gone already is what we want.
     let _ = Command::new("sh")
         .args(["-c", "s=$1; shift; kill -s \"$s\" -- \"$@\"", "sh", signal])

@@ -11,6 +11,7 @@
 
 mod bus;
 mod rounds;
+mod subscription;
 
 use std::process::ExitCode;
 
@@ -30,11 +31,15 @@ struct Args {
 enum Bench {
     /// The event bus: publishing to handlers and to queues, and finding the handlers.
     Bus(bus::Args),
+    /// Durable subscriptions: catching up on Postgres.
+    Subscription(subscription::Args),
 }
 
 fn main() -> ExitCode {
     match run(&Args::parse().bench) {
-        Ok(table) => {
+        // It was measured, and said, elsewhere.
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(table)) => {
             println!("{table}");
             if table.is_kept() {
                 ExitCode::SUCCESS
@@ -49,13 +54,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(bench: &Bench) -> Result<Table> {
+fn run(bench: &Bench) -> Result<Option<Table>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         match bench {
-            Bench::Bus(args) => bus::run(*args).await,
+            Bench::Bus(args) => bus::run(*args).await.map(Some),
+            Bench::Subscription(args) => subscription::run(args).await,
         }
     })
 }

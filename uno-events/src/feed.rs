@@ -23,9 +23,17 @@ use self::{pace::Pace, ring::Ring};
 ///    commits is seen once `patience` has passed since the store was last asked.
 /// 3. The store is asked for its end by one reader at a time, and a thousand times in a second at most, over time: see
 ///    `docs/design/subscriptions.md`.
-/// 4. Dropping a read is safe: the ring is then as before or one page longer.
-#[derive(Debug)]
+/// 4. Dropping a read is safe: the ring is then as before or one page longer. One that is kept without being polled may hold
+///    up the others, since it may be the one that asks.
+///
+/// Cheap to clone: all clones are one feed.
+#[derive(Clone, Debug)]
 pub struct LogFeed {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     store: Arc<dyn EventStore>,
     page: usize,
     patience: Duration,
@@ -71,14 +79,35 @@ impl LogFeed {
     /// `patience`: for how long the word of the store that nothing has come holds when this process has not changed it.
     #[must_use]
     pub fn new(store: Arc<dyn EventStore>, capacity: usize, patience: Duration) -> Self {
-        Self {
+        let inner = Inner {
             store,
             page: ReadLog::DEFAULT_LIMIT.min(capacity.max(1)),
             patience,
             shared: Mutex::new(None),
             fetching: tokio::sync::Mutex::new(Pace::new()),
             capacity: capacity.max(1),
+        };
+        Self {
+            inner: Arc::new(inner),
         }
+    }
+
+    /// The store that is read.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.inner.store
+    }
+
+    /// How many of the newest events are kept.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.inner.capacity
+    }
+
+    /// For how long the word of the store that nothing has come holds.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.inner.patience
     }
 
     /// At most `limit` events after `after` that fit the filter. Take `mark` from the store *before* the call.
@@ -104,13 +133,13 @@ impl LogFeed {
                 Look::Behind => return self.read_behind(after, filter, limit).await,
                 Look::Ask => {
                     // One reader asks; the others wait for it here, and then look again.
-                    let mut pace = self.fetching.lock().await;
+                    let mut pace = self.inner.fetching.lock().await;
                     match self.look(after, filter, limit, since) {
                         Look::Page(page) => return Ok(page),
                         Look::Behind => return self.read_behind(after, filter, limit).await,
                         Look::Ask => {
                             pace.take().await;
-                            self.fetch(after).await?;
+                            self.fetch(after, since).await?;
                         }
                     }
                 }
@@ -133,17 +162,17 @@ impl LogFeed {
     }
 
     /// Lets the ring begin at the end of the log as it is now, if it has not begun.
-    async fn anchor(&self) -> Result<(), StoreError> {
+    pub(crate) async fn anchor(&self) -> Result<(), StoreError> {
         if self.locked().is_some() {
             return Ok(());
         }
-        let _asking = self.fetching.lock().await;
+        let _asking = self.inner.fetching.lock().await;
         if self.locked().is_some() {
             return Ok(());
         }
-        let head = self.store.head().await?;
+        let head = self.inner.store.head().await?;
         *self.locked() = Some(Tail {
-            ring: Ring::new(self.capacity, head.last()),
+            ring: Ring::new(self.inner.capacity, head.last()),
             nothing_beyond: None,
         });
         Ok(())
@@ -164,7 +193,7 @@ impl LogFeed {
             // An answer to a question that was put after the reader came is always good enough, however slow the store.
             after == tail.ring.end()
                 && asked >= since.mark
-                && (at >= since.entered || at.elapsed() < self.patience)
+                && (at >= since.entered || at.elapsed() < self.inner.patience)
         });
         if nothing {
             Look::Page(LogPage::new(Vec::new(), None))
@@ -174,24 +203,30 @@ impl LogFeed {
     }
 
     /// Asks the store what comes after the ring. Only while `fetching` is held.
-    async fn fetch(&self, after: Position) -> Result<(), StoreError> {
+    async fn fetch(&self, after: Position, since: Since) -> Result<(), StoreError> {
         let end = {
             let mut shared = self.locked();
             let Some(tail) = shared.as_mut() else {
                 return Ok(());
             };
-            if after > tail.ring.end() {
-                // The reader knows of more than the ring does: its checkpoint was moved by another process. What lies
-                // between is not known, so the ring begins anew.
+            // The reader knows of more than the ring does: it has begun at the end of the log, or another process has moved its
+            // checkpoint. What lies between is read if there is not much of it, or those who are there would lose the ring.
+            // If the store has just said that there is nothing, the reader takes the log for another one, and is let be.
+            let ahead = after.get().saturating_sub(tail.ring.end().get());
+            let nothing = tail
+                .nothing_beyond
+                .is_some_and(|(_, at)| at >= since.entered);
+            if ahead > self.inner.capacity as u64 || (ahead > 0 && nothing) {
                 tail.ring.restart(after);
                 tail.nothing_beyond = None;
             }
             tail.ring.end()
         };
-        let asked = (self.store.change(), Instant::now());
+        let asked = (self.inner.store.change(), Instant::now());
         let page = self
+            .inner
             .store
-            .read_log(ReadLog::after(end).limit(self.page))
+            .read_log(ReadLog::after(end).limit(self.inner.page))
             .await?;
         if let Some(tail) = self.locked().as_mut() {
             tail.nothing_beyond = page.scanned().is_none().then_some(asked);
@@ -210,6 +245,7 @@ impl LogFeed {
         limit: usize,
     ) -> Result<LogPage, StoreError> {
         let page = self
+            .inner
             .store
             .read_log(ReadLog::after(after).filter(filter.clone()).limit(limit))
             .await?;
@@ -227,7 +263,10 @@ impl LogFeed {
     /// Never held across an await, so a lock of the standard library's. Poison is of no account: each change of the
     /// ring is made whole or not at all.
     fn locked(&self) -> std::sync::MutexGuard<'_, Option<Tail>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -44,6 +44,7 @@
 //!   is a hint, and the log is the truth.
 //! * A **handler** ([`EventHandler`]) is a type with an `async fn`, or a closure. Handlers share immutable envelopes. In a
 //!   subscription each declares whether it may be replayed ([`Replay`]).
+//! * A **live feed** ([`Watch`]) is a stream of the log from a place on, and of what is appended then. It saves nothing.
 //! * Those who follow the end of the log share one reader and one bounded ring of events ([`LogFeed`]).
 //!
 //! # What it does not do
@@ -64,6 +65,7 @@ mod layer;
 mod manager;
 mod subscription;
 pub mod telemetry;
+mod watch;
 
 pub use crate::{
     bus::{
@@ -88,4 +90,5 @@ pub use crate::{
         WaitError,
     },
     subscription::{Group, RetryPolicy, Subscription},
+    watch::{TypedWatch, Watch, WatchError, WatchFrom, WatchOptions, Watched},
 };

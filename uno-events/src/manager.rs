@@ -12,6 +12,7 @@ mod reset;
 mod runner;
 mod status;
 mod wait;
+mod watching;
 
 use std::{
     collections::BTreeMap,

@@ -14,6 +14,7 @@
 //! | [`RETRY`] | warn | `subscription`, `attempt`, `position` |
 //! | [`PARKED`] | error | `subscription`, `lane`, `position` |
 //! | [`STOPPED`] | error when it failed, else info | `subscription`, `position`, `why` |
+//! | [`WATCH_RETRY`] | warn | `attempt`, `position` |
 //!
 //! Fields carry names, ids, positions and counts only: payloads and the texts of errors may hold secrets. The text of the
 //! last error is in the status of a subscription and in the report of a publish.
@@ -42,3 +43,5 @@ pub const RETRY: &str = "uno.subscription.retry";
 pub const PARKED: &str = "uno.subscription.parked";
 /// Event: a subscription has stopped.
 pub const STOPPED: &str = "uno.subscription.stopped";
+/// Event: a live feed waits before it reads the log again.
+pub const WATCH_RETRY: &str = "uno.watch.retry";

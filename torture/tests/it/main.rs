@@ -7,6 +7,7 @@
 )]
 
 mod forgotten;
+mod subscriptions;
 mod tampering;
 
 use std::{env, fs, path::PathBuf, time::Instant};
