@@ -8,10 +8,14 @@
 mod bus;
 mod crashes;
 mod documents;
+mod lanes;
+mod layers;
+mod once;
 mod outbox;
 mod queries;
 mod rows;
 mod teller;
+mod told;
 mod worker;
 
 /// The cases on one store.
@@ -44,6 +48,18 @@ macro_rules! suite {
                 a_store_that_panics_closes_no_lane
                 documents_take_every_event_once_whatever_the_store_says
                 two_projectors_take_every_event_once);
+            crate::support::on_store!($harness; super::once:
+                the_same_command_again_has_the_same_outcome
+                many_at_once_have_one_effect_and_one_outcome
+                a_key_is_that_of_one_command
+                what_failed_is_carried_out_again_under_the_same_id
+                outcomes_are_kept_until_they_are_pruned
+                receipts_of_states_and_of_no_events_are_kept_too
+                a_wish_takes_effect_once_whatever_the_store_says);
+            crate::support::on_store!($harness; super::lanes:
+                those_of_one_stream_do_not_collide
+                transfers_both_ways_keep_the_sum
+                other_processes_are_noticed);
             crate::support::on_store!($harness; super::documents:
                 documents_follow_the_log
                 a_document_that_can_not_be_read_stops_at_its_event
@@ -68,6 +84,18 @@ suite!(
 macro_rules! databases {
     ($name:ident, $harness:expr) => {
         mod $name {
+            crate::support::on_store!($harness; super::once:
+                the_same_command_again_has_the_same_outcome
+                many_at_once_have_one_effect_and_one_outcome
+                a_key_is_that_of_one_command
+                what_failed_is_carried_out_again_under_the_same_id
+                outcomes_are_kept_until_they_are_pruned
+                receipts_of_states_and_of_no_events_are_kept_too
+                a_wish_takes_effect_once_whatever_the_store_says);
+            crate::support::on_store!($harness; super::lanes:
+                those_of_one_stream_do_not_collide
+                transfers_both_ways_keep_the_sum
+                other_processes_are_noticed);
             crate::support::on_store!($harness; super::documents:
                 documents_follow_the_log
                 a_document_that_can_not_be_read_stops_at_its_event

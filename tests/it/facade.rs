@@ -2,4 +2,5 @@
 
 mod account;
 mod building;
+mod catalogue;
 mod running;

@@ -17,6 +17,7 @@ mod snapshots;
 mod states;
 mod together;
 mod waiting;
+mod warm;
 
 /// The cases on one store.
 macro_rules! suite {
@@ -29,6 +30,9 @@ macro_rules! suite {
                 events_that_were_taken_out_are_an_error
                 a_long_stream_is_loaded_to_its_end
                 two_at_once_on_another_task);
+            crate::support::on_store!($harness; super::warm:
+                what_was_written_is_not_read_again
+                what_others_have_written_is_noticed);
             crate::support::on_store!($harness; super::together:
                 several_aggregates_commit_together
                 a_failing_closure_commits_nothing

@@ -10,6 +10,7 @@
 )]
 
 mod bus;
+mod hot;
 mod rounds;
 mod subscription;
 
@@ -33,6 +34,8 @@ enum Bench {
     Bus(bus::Args),
     /// Durable subscriptions: catching up on Postgres.
     Subscription(subscription::Args),
+    /// Commands on one hot aggregate, on PostgreSQL.
+    Hot(hot::Args),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn run(bench: &Bench) -> Result<Option<Table>> {
         match bench {
             Bench::Bus(args) => bus::run(*args).await.map(Some),
             Bench::Subscription(args) => subscription::run(args).await,
+            Bench::Hot(args) => hot::run(args.clone()).await.map(Some),
         }
     })
 }

@@ -1,23 +1,30 @@
 //! [`CommandBus`]: takes each command to its one handler.
 
+mod builder;
+mod carry_out;
+
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 use uno_core::{
-    Backend, BoxError, Command, CommandDescriptor, CommandId, CorrelationId, Metadata, Receipt,
+    Backend, Command, CommandDescriptor, CommandId, CorrelationId, Metadata, Receipt, StoreError,
 };
 use uno_uow::{CommandError, RunError, Runner};
 
 use crate::{
-    command_handler::{AnyCommand, CommandHandler, Completion, ErasedHandler, Shim},
-    telemetry,
+    CommandCall, CommandNext, ExecuteError, IdempotencyKey, command_handler::Completion,
+    command_lanes::CommandLanes, command_layer::SharedLayer, telemetry,
 };
+
+pub(crate) use self::builder::Route;
+pub use self::builder::{CommandBusBuilder, RegisterError};
 
 /// Takes commands to their handlers, each in a unit of work of its own. Cheap to clone.
 ///
@@ -71,23 +78,24 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub struct CommandBus<B: Backend> {
-    inner: Arc<Inner<B>>,
+    pub(crate) inner: Arc<Inner<B>>,
 }
 
-struct Inner<B: Backend> {
+pub(crate) struct Inner<B: Backend> {
     runner: Runner<B>,
-    handlers: BTreeMap<&'static str, Arc<dyn ErasedHandler<B>>>,
+    pub(crate) routes: BTreeMap<&'static str, Route<B>>,
+    pub(crate) layers: Vec<SharedLayer<B>>,
+    /// Where commands on one stream wait for one another.
+    lanes: CommandLanes,
+    /// Where calls with one idempotency key wait for one another.
+    keys: CommandLanes,
 }
 
 impl<B: Backend> CommandBus<B> {
     /// Starts a bus whose commands run in units of work of `runner`.
     #[must_use]
     pub fn builder(runner: Runner<B>) -> CommandBusBuilder<B> {
-        CommandBusBuilder {
-            runner,
-            handlers: BTreeMap::new(),
-            duplicate: None,
-        }
+        CommandBusBuilder::new(runner)
     }
 
     /// Runs units of work.
@@ -121,20 +129,77 @@ impl<B: Backend> CommandBus<B> {
         command: C,
         metadata: Metadata,
     ) -> Result<Receipt, ExecuteError> {
-        let id = CommandId::new();
+        self.execute_new(None, command, metadata).await
+    }
+
+    /// Carries out a command that nothing else set off, unless one with this key was carried out or rejected before: then its outcome is
+    /// given back, and nothing happens.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]: [`KeyReused`](ExecuteError::KeyReused) when the other one was another command. A rejection that was
+    /// kept is a [`StoredRejection`](crate::StoredRejection).
+    ///
+    /// # Cancellation
+    /// As [`execute`](Self::execute). The outcome is kept exactly if the command took effect, or was rejected and that was
+    /// told the store in time.
+    pub async fn execute_once<C: Command>(
+        &self,
+        key: IdempotencyKey,
+        command: C,
+    ) -> Result<Receipt, ExecuteError> {
+        self.execute_once_as(key, command, Metadata::new()).await
+    }
+
+    /// The same, on behalf of somebody. The key is one within the tenant that the metadata names.
+    ///
+    /// # Errors
+    /// As [`execute_once`](Self::execute_once).
+    ///
+    /// # Cancellation
+    /// As [`execute_once`](Self::execute_once).
+    pub async fn execute_once_as<C: Command>(
+        &self,
+        key: IdempotencyKey,
+        command: C,
+        metadata: Metadata,
+    ) -> Result<Receipt, ExecuteError> {
+        self.execute_new(Some(key), command, metadata).await
+    }
+
+    /// Forgets the outcomes that were kept longer ago than this, by the store's clock; how many those were. A key whose
+    /// outcome is forgotten is as good as new, so this is longer than anybody sends a command again after.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub async fn prune_outcomes(&self, older_than: Duration) -> Result<u64, StoreError> {
+        let backend = self.inner.runner.backend();
+        backend.prune_inbox(carry_out::CONSUMER, older_than).await
+    }
+
+    async fn execute_new<C: Command>(
+        &self,
+        key: Option<IdempotencyKey>,
+        command: C,
+        metadata: Metadata,
+    ) -> Result<Receipt, ExecuteError> {
+        let id = match &key {
+            Some(key) => key.command_id(metadata.tenant()),
+            None => CommandId::new(),
+        };
         let metadata = match metadata.correlation_id() {
             Some(_) => metadata,
             None => metadata.with_correlation_id(CorrelationId::from_uuid(*id.as_uuid())),
         };
-        let handler = self.handler(C::NAME)?;
-        self.run(
-            C::NAME,
-            handler,
-            Arc::new(command),
-            metadata.with_causation_id(*id.as_uuid()),
-            None,
-        )
-        .await
+        let route = self.route(C::NAME)?;
+        let call = CommandCall {
+            name: C::NAME,
+            id,
+            command: Arc::new(command),
+            metadata: metadata.with_causation_id(*id.as_uuid()),
+            key,
+            completion: None,
+        };
+        self.run(route, call).await
     }
 
     /// Carries out an encoded command, such as one from a queue; its acknowledgement and outcome are committed with its effects.
@@ -153,59 +218,69 @@ impl<B: Backend> CommandBus<B> {
         metadata: Metadata,
         completion: Completion,
     ) -> Result<Receipt, ExecuteError> {
-        let handler = self.handler(name)?;
+        let route = self.route(name)?;
         // Decoding is code of the user's too.
-        let decoded = catch_unwind(AssertUnwindSafe(|| handler.decode(payload)));
+        let decoded = catch_unwind(AssertUnwindSafe(|| route.handler.decode(payload)));
         let command = decoded
             .unwrap_or_else(|_| Err("decoding it panicked".into()))
             .map_err(|source| ExecuteError::Malformed {
                 name: name.to_owned(),
                 source,
             })?;
-        self.run(name, handler, command, metadata, Some(completion))
-            .await
+        let call = CommandCall {
+            name: route.name,
+            id: metadata
+                .causation_id()
+                .map_or_else(CommandId::new, CommandId::from_uuid),
+            command,
+            metadata,
+            key: None,
+            completion: Some(completion),
+        };
+        self.run(route, call).await
     }
 
     /// Whether a command of that name has a handler.
     #[must_use]
     pub fn handles(&self, command: CommandDescriptor) -> bool {
-        self.inner.handlers.contains_key(command.name())
+        self.inner.routes.contains_key(command.name())
     }
 
     /// The names of all commands that have a handler.
     pub fn commands(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.inner.handlers.keys().copied()
+        self.inner.routes.keys().copied()
     }
 
-    fn handler(&self, name: &str) -> Result<&Arc<dyn ErasedHandler<B>>, ExecuteError> {
+    /// On how many streams commands are carried out, or wait, at this moment. Streams on which nothing happens take up no room.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.inner.lanes.len()
+    }
+
+    fn route(&self, name: &str) -> Result<&Route<B>, ExecuteError> {
         self.inner
-            .handlers
+            .routes
             .get(name)
             .ok_or_else(|| ExecuteError::UnknownCommand(name.to_owned()))
     }
 
-    async fn run(
-        &self,
-        name: &str,
-        handler: &Arc<dyn ErasedHandler<B>>,
-        command: AnyCommand,
-        metadata: Metadata,
-        completion: Option<Completion>,
-    ) -> Result<Receipt, ExecuteError> {
+    async fn run(&self, route: &Route<B>, call: CommandCall) -> Result<Receipt, ExecuteError> {
+        let name = route.name;
         let span = tracing::debug_span!(telemetry::COMMAND, command = name);
-        // In an async block, so that a panic before the first await is caught too. A panic is the command's own affair,
-        // wherever it comes from: the handler, the aggregate, serialization, or work in the transaction. The unit of
-        // work is dropped with it, so nobody sees it half changed.
-        let running = async {
-            handler
-                .run(&self.inner.runner, command, metadata, completion)
-                .await
+        let next = CommandNext {
+            inner: &self.inner,
+            route,
+            layers: [&self.inner.layers, &route.layers],
         };
+        // In an async block, so that a panic before the first await is caught too. A panic is the command's own affair,
+        // wherever it comes from: a layer, the handler, the aggregate, serialization, or work in the transaction. The unit of
+        // work is dropped with it, so nobody sees it half changed.
+        let running = async { next.run(call).await };
         match AssertUnwindSafe(running.instrument(span))
             .catch_unwind()
             .await
         {
-            Ok(result) => Ok(result?),
+            Ok(result) => result,
             Err(_) => {
                 let panicked = Panicked(name.to_owned());
                 Err(RunError::Command(CommandError::failed(panicked)).into())
@@ -230,110 +305,7 @@ impl<B: Backend> Clone for CommandBus<B> {
 impl<B: Backend> fmt::Debug for CommandBus<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandBus")
-            .field("commands", &self.inner.handlers.keys())
+            .field("commands", &self.inner.routes.keys())
             .finish_non_exhaustive()
-    }
-}
-
-/// Registers handlers.
-pub struct CommandBusBuilder<B: Backend> {
-    runner: Runner<B>,
-    handlers: BTreeMap<&'static str, Arc<dyn ErasedHandler<B>>>,
-    duplicate: Option<&'static str>,
-}
-
-impl<B: Backend> CommandBusBuilder<B> {
-    /// Registers the handler of a command. Share one handler between commands by cloning it, or an `Arc` of it.
-    #[must_use]
-    pub fn handler<C: Command>(mut self, handler: impl CommandHandler<C, B>) -> Self {
-        match self.handlers.entry(C::NAME) {
-            Entry::Vacant(place) => {
-                place.insert(Arc::new(Shim::<C, _>::new(handler)));
-            }
-            Entry::Occupied(_) => self.duplicate = self.duplicate.or(Some(C::NAME)),
-        }
-        self
-    }
-
-    /// Runs the commands in units of work of this runner instead.
-    #[must_use]
-    pub fn runner(mut self, runner: Runner<B>) -> Self {
-        self.runner = runner;
-        self
-    }
-
-    /// The bus.
-    ///
-    /// # Errors
-    /// When two handlers were registered for commands of the same name.
-    pub fn build(self) -> Result<CommandBus<B>, RegisterError> {
-        match self.duplicate {
-            Some(name) => Err(RegisterError {
-                what: "command",
-                name: name.to_owned(),
-            }),
-            None => Ok(CommandBus {
-                inner: Arc::new(Inner {
-                    runner: self.runner,
-                    handlers: self.handlers,
-                }),
-            }),
-        }
-    }
-}
-
-impl<B: Backend> fmt::Debug for CommandBusBuilder<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandBusBuilder")
-            .field("commands", &self.handlers.keys())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Two handlers for the same thing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {what} {name} has two handlers")]
-pub struct RegisterError {
-    pub(crate) what: &'static str,
-    pub(crate) name: String,
-}
-
-/// Why a command had no effect.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExecuteError {
-    /// Nobody handles it.
-    #[error("the command {0} has no handler")]
-    UnknownCommand(String),
-    /// It does not have the shape of its type.
-    #[error("the command {name} is malformed")]
-    Malformed {
-        /// Its name.
-        name: String,
-        /// What serde says.
-        source: BoxError,
-    },
-    /// The handler refused or failed, or its effects could not be committed.
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-impl ExecuteError {
-    /// Whether the domain refused: trying again does not help.
-    #[must_use]
-    pub fn is_rejection(&self) -> bool {
-        matches!(self, Self::Run(error) if error.is_rejection())
-    }
-
-    /// Whether others were faster.
-    #[must_use]
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Run(error) if error.is_conflict())
-    }
-
-    /// Whether the same call may succeed later: the store can't be reached at present.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Run(error) if error.is_transient())
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{any::Any, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
-use uno_core::{Acknowledgement, Backend, BoxError, Command, Metadata, NewMessage, Receipt};
-use uno_uow::{CommandError, RunError, Runner, UnitOfWork};
+use uno_core::{
+    Acknowledgement, Backend, BoxError, Command, Commit, Metadata, NewMessage, Payload, Receipt,
+    Transactional,
+};
+use uno_uow::{CommandError, Handover, RunError, Runner, StagingError, UnitOfWork};
 
 /// Handles one type of command in a unit of work. Write a plain `async fn`, as in the example of
 /// [`CommandBus`](crate::CommandBus).
@@ -90,16 +93,32 @@ impl Completion {
 pub(crate) type AnyCommand = Arc<dyn Any + Send + Sync>;
 type RunFuture<'a> = Pin<Box<dyn Future<Output = Result<Receipt, RunError>> + Send + 'a>>;
 
+/// What is committed together with the effects of a command.
+pub(crate) struct Ending<B: Backend> {
+    /// For one from a queue.
+    pub(crate) completion: Option<Completion>,
+    /// For one with an idempotency key.
+    pub(crate) remember: Option<Remember<B>>,
+}
+
+/// Adds the outcome to a commit, of which everything else is known.
+pub(crate) type Remember<B> =
+    Arc<dyn Fn(&mut Commit<<B as Transactional>::Tx>) -> Result<(), StagingError> + Send + Sync>;
+
 /// A handler of any command type.
 pub(crate) trait ErasedHandler<B: Backend>: Send + Sync {
     fn decode(&self, payload: &str) -> Result<AnyCommand, BoxError>;
 
+    fn encode(&self, command: &AnyCommand) -> Result<Payload, BoxError>;
+
+    /// Runs it in a unit of work, with what is handed on, if there is anything.
     fn run<'a>(
         &'a self,
         runner: &'a Runner<B>,
         command: AnyCommand,
         metadata: Metadata,
-        completion: Option<Completion>,
+        ending: Ending<B>,
+        handover: Option<&'a mut dyn Handover>,
     ) -> RunFuture<'a>;
 }
 
@@ -118,9 +137,16 @@ impl<C, H> Shim<C, H> {
     }
 }
 
+const NOT_OF_THE_TYPE: &str = "the command is not of the type its name says";
+
 impl<C: Command, B: Backend, H: CommandHandler<C, B>> ErasedHandler<B> for Shim<C, H> {
     fn decode(&self, payload: &str) -> Result<AnyCommand, BoxError> {
         Ok(Arc::new(serde_json::from_str::<C>(payload)?))
+    }
+
+    fn encode(&self, command: &AnyCommand) -> Result<Payload, BoxError> {
+        let command = command.downcast_ref::<C>().ok_or(NOT_OF_THE_TYPE)?;
+        Ok(Payload::encode(command)?)
     }
 
     fn run<'a>(
@@ -128,19 +154,29 @@ impl<C: Command, B: Backend, H: CommandHandler<C, B>> ErasedHandler<B> for Shim<
         runner: &'a Runner<B>,
         command: AnyCommand,
         metadata: Metadata,
-        completion: Option<Completion>,
+        ending: Ending<B>,
+        handover: Option<&'a mut dyn Handover>,
     ) -> RunFuture<'a> {
         Box::pin(async move {
             let Ok(command) = command.downcast::<C>() else {
-                return Err(RunError::Command(CommandError::failed(
-                    "the command is not of the type its name says",
-                )));
+                return Err(RunError::Command(CommandError::failed(NOT_OF_THE_TYPE)));
             };
             let handler = Arc::clone(&self.handler);
-            let run = runner.run(metadata, move |uow| {
-                attempt(&handler, &command, completion.as_ref(), uow)
-            });
-            run.await.map(|((), receipt)| receipt)
+            let ((), receipt) = match handover {
+                Some(handover) => {
+                    let run = runner.run_warm(metadata, handover, move |uow| {
+                        attempt(&handler, &command, &ending, uow)
+                    });
+                    run.await?
+                }
+                None => {
+                    let run = runner.run(metadata, move |uow| {
+                        attempt(&handler, &command, &ending, uow)
+                    });
+                    run.await?
+                }
+            };
+            Ok(receipt)
         })
     }
 }
@@ -151,18 +187,18 @@ type Attempt<'u> = Pin<Box<dyn Future<Output = Result<(), CommandError>> + Send 
 fn attempt<'u, C: Command, B: Backend, H: CommandHandler<C, B>>(
     handler: &Arc<H>,
     command: &Arc<C>,
-    completion: Option<&Completion>,
+    ending: &Ending<B>,
     uow: &'u mut UnitOfWork<B>,
 ) -> Attempt<'u> {
-    let (handler, command, completion) = (
-        Arc::clone(handler),
-        Arc::clone(command),
-        completion.cloned(),
-    );
+    let (handler, command) = (Arc::clone(handler), Arc::clone(command));
+    let (completion, remember) = (ending.completion.clone(), ending.remember.clone());
     Box::pin(async move {
         handler.handle(&command, uow).await?;
         if let Some(completion) = completion {
             completion.add_to(uow);
+        }
+        if let Some(remember) = remember {
+            uow.before_commit(move |commit| remember(commit));
         }
         Ok(())
     })

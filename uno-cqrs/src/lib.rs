@@ -4,6 +4,10 @@
 //!
 //! * A **command** has exactly one handler, which loads and decides in a unit of work; it succeeds with a receipt or is
 //!   rejected ([`CommandBus`]). The bus is usable by itself, without the facade.
+//! * **Layers** are what is done around handlers ([`CommandLayer`], [`QueryLayer`]): validation, authorisation, tracing, a time limit, or
+//!   your own. An [`IdempotencyKey`] gives a command that is sent again its first outcome. Commands on a hot aggregate wait
+//!   [in its lane](CommandOptions::one_at_a_time) instead of colliding.
+//! * A **catalogue** ([`Catalogue`]) tells what an application is made of, as JSON and as a drawing.
 //! * **Queued commands** are handled after the transaction that sent them, in order per key, with effect once; what became
 //!   of each is itself a message ([`CommandWorker`], [`CommandOutcome`]).
 //! * **Messages** for the world outside wait in an outbox queue, and a [`MessageRelay`] takes them to a [`Transport`], in order
@@ -18,25 +22,43 @@
 
 mod command_bus;
 mod command_handler;
+mod command_lanes;
+mod command_layer;
+mod command_options;
 mod command_outcome;
 mod command_worker;
+mod describe;
 mod document_projection;
 mod documents;
+mod execute_error;
+mod idempotency;
 mod inbox;
+mod layers;
 mod message_relay;
 mod projection;
 mod query;
+mod query_layer;
 pub mod telemetry;
 
 pub use crate::{
-    command_bus::{CommandBus, CommandBusBuilder, ExecuteError, RegisterError},
+    command_bus::{CommandBus, CommandBusBuilder, RegisterError},
     command_handler::{CommandHandler, Completion},
+    command_lanes::{Busy, LaneLimits},
+    command_layer::{CommandCall, CommandLayer, CommandNext},
+    command_options::CommandOptions,
     command_outcome::{CommandOutcome, Verdict},
     command_worker::{CommandWorker, WorkerStatus},
+    describe::{
+        Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry, UnknownForm,
+    },
     document_projection::{DocumentProjection, DocumentProjector},
     documents::{Documents, ReadDocumentError},
+    execute_error::ExecuteError,
+    idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
     inbox::{Handled, Inbox, InboxError},
+    layers::{Asked, Authorise, Authority, Forbidden, Invalid, TimeLimit, Trace, Validate},
     message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},
     projection::{Projection, Projector},
-    query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler},
+    query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler, QueryOptions},
+    query_layer::{Answer, QueryCall, QueryLayer, QueryNext},
 };

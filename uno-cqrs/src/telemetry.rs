@@ -3,6 +3,8 @@
 //! | span or event | level | fields |
 //! |---|---|---|
 //! | [`COMMAND`] | debug | `command` |
+//! | [`COMMAND_ENDED`] | debug or warn | `command`, `command_id`, `outcome`, `micros` |
+//! | [`QUERY_ENDED`] | debug or warn | `query`, `outcome`, `micros` |
 //! | [`PROJECT`] | debug | `projection`, `events` |
 //! | [`COMMAND_RETRY`] | warn | `queue`, `command`, `command_id`, `attempt`, `why` |
 //! | [`COMMAND_GAVE_UP`] | error | `queue`, `command`, `command_id`, `attempt` |
@@ -15,6 +17,12 @@
 
 /// Span around one command: all attempts that its conflicts take.
 pub const COMMAND: &str = "uno.command";
+/// Event: a command has ended, seen by a [`Trace`](crate::Trace) layer. `outcome` is one of `succeeded`, `rejected`, `invalid`, `forbidden`,
+/// `busy`, `key_reused`, `unknown_command`, `malformed` and `dropped` (debug); `conflict`, `timed_out`, `unknown` and `failed` (warn).
+pub const COMMAND_ENDED: &str = "uno.command.ended";
+/// Event: a query has ended, seen by a [`Trace`](crate::Trace) layer. `outcome` is one of `succeeded`, `invalid`, `forbidden`, `unknown_query` and
+/// `dropped` (debug); `timed_out` and `failed` (warn).
+pub const QUERY_ENDED: &str = "uno.query.ended";
 /// Span around one batch of a projection.
 pub const PROJECT: &str = "uno.project";
 /// Event: a queued command will be tried again.

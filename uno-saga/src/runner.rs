@@ -20,7 +20,7 @@ use uno_core::{
     AppendError, Backend, CommandDescriptor, CommandSet, CommitError, Decoder, EventFilter,
     EventName, EventSet,
 };
-use uno_cqrs::{CommandBus, CommandWorker};
+use uno_cqrs::{CommandBus, CommandWorker, SagaEntry};
 use uno_uow::RetryPolicy;
 
 use self::{arrival::Queues, part::Part, status::Report};
@@ -176,6 +176,12 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             .iter()
             .copied()
             .filter(|command| !bus.handles(*command))
+    }
+
+    /// What a [catalogue](uno_cqrs::Catalogue) tells of the saga.
+    #[must_use]
+    pub fn describe() -> SagaEntry {
+        SagaEntry::of::<S::Event>(S::NAME, S::VERSION, S::Command::COMMANDS)
     }
 
     /// A worker that carries out the commands it sends.

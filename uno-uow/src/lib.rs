@@ -82,7 +82,7 @@
 //!
 //! # What it does not do
 //!
-//! It keeps no aggregates between units of work, and it does not nest: [`Runner::run`] within another is an error. Take
+//! It keeps no aggregates between units of work, unless the one is handed to the other ([`Warm`]), and it does not nest: [`Runner::run`] within another is an error. Take
 //! `&mut UnitOfWork` as an argument instead, or a savepoint.
 
 mod command_error;
@@ -96,6 +96,7 @@ mod slot;
 mod state_repository;
 pub mod telemetry;
 mod unit_of_work;
+mod warm;
 
 pub use crate::{
     command_error::{CommandError, DomainError},
@@ -108,4 +109,5 @@ pub use crate::{
     slot::{Tracked, TrackedState},
     state_repository::StateRepository,
     unit_of_work::{StagingError, UnitOfWork},
+    warm::{Handover, Warm},
 };

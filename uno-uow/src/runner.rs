@@ -1,17 +1,24 @@
 //! [`Runner`]: runs units of work and commits them.
 
-use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use uno_core::{
     AppendError, Backend, BoxError, Commit, CommitError, CorrelationId, Decoder, Metadata, Receipt,
-    Stale, StoreError,
+    Stale, StoreError, StreamId,
 };
 
 use crate::{
-    CommandError, RetryBudget, RetryPolicy, StagingError, UnitOfWork, command_error::store_error,
-    telemetry,
+    CommandError, Handover, RetryBudget, RetryPolicy, StagingError, UnitOfWork, Warm,
+    command_error::store_error, telemetry, unit_of_work::Slots,
 };
 
 tokio::task_local! {
@@ -90,8 +97,12 @@ impl<B: Backend> Runner<B> {
     /// # Cancellation
     /// Dropping the future commits everything, or nothing.
     pub async fn commit(&self, uow: UnitOfWork<B>) -> Result<Receipt, RunError> {
-        refuse_nesting()?;
-        let commit = uow.into_commit().map_err(RunError::Staging)?;
+        self.refuse_nesting()?;
+        let (commit, _) = uow.into_commit().map_err(RunError::Staging)?;
+        self.carry_out(commit).await
+    }
+
+    async fn carry_out(&self, commit: Commit<B::Tx>) -> Result<Receipt, RunError> {
         let (streams, events) = (commit.appends.len(), count_events(&commit));
         let span = tracing::debug_span!(telemetry::COMMIT, streams, events);
         self.backend
@@ -99,6 +110,18 @@ impl<B: Backend> Runner<B> {
             .instrument(span)
             .await
             .map_err(RunError::from)
+    }
+
+    /// Refuses what would be a unit of work within another: it would commit by itself, so that the outer one could not undo it.
+    /// [`run`](Self::run) and [`commit`](Self::commit) ask by themselves; for those who do something that takes time before it.
+    ///
+    /// # Errors
+    /// [`Nested`](RunError::Nested) within a closure of `run`, of this runner or another.
+    pub fn refuse_nesting(&self) -> Result<(), RunError> {
+        match RUNNING.try_with(|()| ()) {
+            Ok(()) => Err(RunError::Nested),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Runs `f` on a new unit of work and commits it. On a conflict, runs it again on fresh state: as often and as long as
@@ -144,7 +167,7 @@ impl<B: Backend> Runner<B> {
     ///
     /// # Cancellation
     /// Dropping the future commits nothing, or everything if the commit was under way.
-    pub async fn run<T, F>(&self, metadata: Metadata, mut f: F) -> Result<(T, Receipt), RunError>
+    pub async fn run<T, F>(&self, metadata: Metadata, f: F) -> Result<(T, Receipt), RunError>
     where
         F: for<'u> FnMut(
                 &'u mut UnitOfWork<B>,
@@ -153,23 +176,132 @@ impl<B: Backend> Runner<B> {
             + Send,
         T: Send,
     {
-        refuse_nesting()?;
+        self.run_with(metadata, None, f).await
+    }
+
+    /// As [`run`](Self::run), beginning with the aggregates as the unit of work before this one has left them, and leaving them for the
+    /// next: a caller that runs units of work on the same aggregates one after the other need not read what it has just written.
+    ///
+    /// They are [passed on](Handover::pass_on) when the commit is given to the store, so the next one may decide, and commit, while this one
+    /// is being made durable; when it is durable, if documents, states or rows are in the commit, which are not handed on.
+    ///
+    /// What comes of it is what would have come of the aggregates as they are stored. If somebody else has written to one of them
+    /// meanwhile, if what was passed on was not committed, or if `f` refuses or fails, which no commit proves right, `f` runs again on
+    /// what is stored. That counts as no attempt of the retry policy.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use uno_core::{Event, EventSet, Metadata};
+    /// # use uno_domain::Aggregate;
+    /// # #[derive(Event, Serialize, Deserialize)] struct Counted {}
+    /// # #[derive(EventSet)] enum CounterEvent { Counted(Counted) }
+    /// # #[derive(Default)] struct Counter { value: u32 }
+    /// # impl Aggregate for Counter {
+    /// #     const CATEGORY: &'static str = "counter";
+    /// #     type Id = u32;
+    /// #     type Event = CounterEvent;
+    /// #     fn apply(&mut self, _: &CounterEvent) { self.value += 1; }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use uno_store_memory::MemoryStore;
+    /// use uno_uow::{Runner, Warm};
+    ///
+    /// let runner = Runner::new(Arc::new(MemoryStore::new()));
+    /// let mut warm = Warm::default();
+    /// for expected in 1..=3 {
+    ///     let (value, _) = runner.run_warm(Metadata::new(), &mut warm, |uow| Box::pin(async move {
+    ///         let mut counter = uow.load_or_new::<Counter>(&7).await?;     // read once
+    ///         counter.record(Counted {});
+    ///         Ok(counter.state().value)
+    ///     })).await?;
+    ///     assert_eq!(value, expected);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancellation
+    /// As [`run`](Self::run).
+    pub async fn run_warm<T, F>(
+        &self,
+        metadata: Metadata,
+        handover: &mut dyn Handover,
+        f: F,
+    ) -> Result<(T, Receipt), RunError>
+    where
+        F: for<'u> FnMut(
+                &'u mut UnitOfWork<B>,
+            )
+                -> Pin<Box<dyn Future<Output = Result<T, CommandError>> + Send + 'u>>
+            + Send,
+        T: Send,
+    {
+        self.run_with(metadata, Some(handover), f).await
+    }
+
+    async fn run_with<T, F>(
+        &self,
+        metadata: Metadata,
+        mut handover: Option<&mut dyn Handover>,
+        mut f: F,
+    ) -> Result<(T, Receipt), RunError>
+    where
+        F: for<'u> FnMut(
+                &'u mut UnitOfWork<B>,
+            )
+                -> Pin<Box<dyn Future<Output = Result<T, CommandError>> + Send + 'u>>
+            + Send,
+        T: Send,
+    {
+        self.refuse_nesting()?;
         let metadata = correlated(metadata);
         let begun = Instant::now();
         self.budget.deposit();
         let mut failed = 0;
+        // The first attempt begins with what the one before has left, and does not wait for it; the others are in earnest.
+        let mut first = true;
         loop {
             let mut uow = self.begin(metadata.clone());
-            let value = RUNNING
-                .scope((), f(&mut uow))
-                .await
-                .map_err(RunError::Command)?;
-            let error = match self.commit(uow).await {
+            if let Some(handover) = handover.as_deref_mut()
+                && first
+            {
+                uow.warm = handover.take();
+            }
+            let decided = RUNNING.scope((), f(&mut uow)).await;
+            let relies_on_warm = uow.relies_on_warm;
+            let value = match decided {
+                Ok(value) => value,
+                Err(error) => match handover.as_deref_mut() {
+                    Some(handover) if relies_on_warm => {
+                        first = false;
+                        handover.settle().await;
+                        continue;
+                    }
+                    _ => return Err(RunError::Command(error)),
+                },
+            };
+            let (commit, slots) = uow.into_commit().map_err(RunError::Staging)?;
+            let committed = match handover.as_deref_mut() {
+                Some(handover) => self.pass_on(commit, &slots, handover, first).await,
+                None => self.carry_out(commit).await,
+            };
+            let error = match committed {
                 Ok(receipt) => return Ok((value, receipt)),
                 Err(error) => error,
             };
             if !error.is_conflict() {
                 return Err(error);
+            }
+            if let Some(handover) = handover.as_deref_mut() {
+                first = false;
+                handover.settle().await;
+            }
+            if relies_on_warm {
+                continue;
             }
             failed += 1;
             match self.pause_after(failed, begun) {
@@ -187,6 +319,39 @@ impl<B: Backend> Runner<B> {
 }
 
 impl<B: Backend> Runner<B> {
+    /// Commits, and passes on what that leaves: at once if `early` and nothing else than aggregates is changed, else when it is done.
+    async fn pass_on(
+        &self,
+        commit: Commit<B::Tx>,
+        slots: &Slots<B>,
+        handover: &mut dyn Handover,
+        early: bool,
+    ) -> Result<Receipt, RunError> {
+        // States, rows and documents are not handed on: whoever read them now would read what this is about to change.
+        let early = early && commit.documents.is_empty() && commit.work.is_empty();
+        let snapshots = commit.snapshots.iter();
+        let snapshots: Vec<_> = snapshots
+            .map(|snapshot| snapshot.stream().clone())
+            .collect();
+        let mut committing = pin!(self.carry_out(commit));
+        if early {
+            // Asked once, the store has the commit, or has it in line: what follows comes after it.
+            let begun = poll_fn(|context| Poll::Ready(committing.as_mut().poll(context))).await;
+            if !matches!(begun, Poll::Ready(Err(_))) {
+                handover.pass_on(kept(slots, &snapshots));
+            }
+            return match begun {
+                Poll::Ready(result) => result,
+                Poll::Pending => committing.await,
+            };
+        }
+        let result = committing.await;
+        if result.is_ok() {
+            handover.pass_on(kept(slots, &snapshots));
+        }
+        result
+    }
+
     /// How long to pause before the next attempt, or why there is none.
     fn pause_after(&self, failed: u32, begun: Instant) -> Result<Duration, &'static str> {
         let pause = self.retry.pause_after(failed).ok_or("attempts")?;
@@ -202,12 +367,15 @@ impl<B: Backend> Runner<B> {
     }
 }
 
-/// A unit of work within another would commit by itself, so that the outer one could not undo it.
-fn refuse_nesting() -> Result<(), RunError> {
-    match RUNNING.try_with(|()| ()) {
-        Ok(()) => Err(RunError::Nested),
-        Err(_) => Ok(()),
+/// What a unit of work leaves for the next, if it is committed.
+fn kept<B: Backend>(slots: &Slots<B>, snapshots: &[StreamId]) -> Warm {
+    let mut warm = Warm::default();
+    for slot in slots {
+        if let Some((stream, root)) = slot.keep_warm(snapshots) {
+            warm.put(stream, root);
+        }
     }
+    warm
 }
 
 /// The metadata with a correlation id: whatever one unit of work records belongs together.

@@ -33,6 +33,8 @@ struct Added {
     documents: usize,
     messages: usize,
     acknowledgements: usize,
+    inbox: usize,
+    finishing: usize,
 }
 
 /// One after the other in the whole program, so that no savepoint is taken for that of another unit of work.
@@ -86,6 +88,8 @@ impl<B: Backend> UnitOfWork<B> {
                 documents: self.commit.documents.len(),
                 messages: self.commit.messages.len(),
                 acknowledgements: self.commit.acknowledgements.len(),
+                inbox: self.commit.inbox.len(),
+                finishing: self.finishing.len(),
             },
         };
         let number = mark.number;
@@ -94,7 +98,7 @@ impl<B: Backend> UnitOfWork<B> {
     }
 
     /// Takes back everything since a savepoint: what was recorded, raised and changed, the aggregates that were created
-    /// or loaded, rows of the caller's own, documents, commands and acknowledgements.
+    /// or loaded, rows of the caller's own, documents, commands, acknowledgements and messages remembered as handled.
     ///
     /// Aggregates have the state that they had then. One that has recorded events since is folded from its stream again, at the
     /// version that it was loaded at. Savepoints that were made later are gone; this one remains.
@@ -133,6 +137,8 @@ impl<B: Backend> UnitOfWork<B> {
         self.commit
             .acknowledgements
             .truncate(mark.added.acknowledgements);
+        self.commit.inbox.truncate(mark.added.inbox);
+        self.finishing.truncate(mark.added.finishing);
         self.marks.truncate(place + 1);
         Ok(())
     }

@@ -10,7 +10,7 @@ use uno_core::{
     StreamAppend, StreamId, Version,
 };
 
-use crate::LoadError;
+use crate::{LoadError, warm::WarmRoot};
 
 pub(crate) use self::{
     events::Slot,
@@ -65,6 +65,9 @@ pub(crate) trait AnySlot<B: Backend>: Send + Sync {
         backend: &'s B,
         decoder: &'s Decoder,
     ) -> Pin<Box<dyn Future<Output = Result<Restore, LoadError>> + Send + 's>>;
+
+    /// What the next unit of work may begin with, if what was collected is committed, with snapshots of these.
+    fn keep_warm(&self, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)>;
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }

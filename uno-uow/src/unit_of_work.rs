@@ -11,9 +11,10 @@ use uno_domain::{Aggregate, AggregateRoot};
 use uuid::Uuid;
 
 use crate::{
-    load::{LoadError, load},
+    load::{LoadError, Loaded, load},
     savepoint::Mark,
     slot::{AnySlot, CollectError, Slot, Tracked},
+    warm::Warm,
 };
 
 /// Aggregates, rows, documents and commands that become durable in one transaction, or not at all.
@@ -62,13 +63,25 @@ pub struct UnitOfWork<B: Backend> {
     pub(crate) decoder: Decoder,
     metadata: Metadata,
     /// In the order of loading, so that commits lock streams in an order that does not depend on hashing.
-    pub(crate) slots: Vec<Arc<dyn AnySlot<B>>>,
+    pub(crate) slots: Slots<B>,
     /// The identity map: which slot holds which stream.
     pub(crate) places: HashMap<StreamId, usize>,
     pub(crate) commit: Commit<B::Tx>,
     /// The savepoints that can be come back to, oldest first.
     pub(crate) marks: Vec<Mark>,
+    /// What completes the commit when all is collected.
+    pub(crate) finishing: Vec<Finishing<B::Tx>>,
+    /// What the unit of work before this one has left.
+    pub(crate) warm: Warm,
+    /// Whether anything of that was used, so that nothing of it all is true before the commit has proven it.
+    pub(crate) relies_on_warm: bool,
 }
+
+/// The things of a unit of work.
+pub(crate) type Slots<B> = Vec<Arc<dyn AnySlot<B>>>;
+
+/// Completes a commit.
+pub(crate) type Finishing<Tx> = Box<dyn FnOnce(&mut Commit<Tx>) -> Result<(), StagingError> + Send>;
 
 impl<B: Backend> UnitOfWork<B> {
     pub(crate) fn new(backend: Arc<B>, decoder: Decoder, metadata: Metadata) -> Self {
@@ -80,6 +93,9 @@ impl<B: Backend> UnitOfWork<B> {
             places: HashMap::new(),
             commit: Commit::new(),
             marks: Vec::new(),
+            finishing: Vec::new(),
+            warm: Warm::default(),
+            relies_on_warm: false,
         }
     }
 
@@ -106,12 +122,12 @@ impl<B: Backend> UnitOfWork<B> {
         let tracked = match self.lend::<A>(&stream)? {
             Some(tracked) => tracked,
             None => {
-                let loaded = load::<A, B>(&self.backend, &self.decoder, id, &stream).await?;
+                let (loaded, warm) = self.fetch::<A>(id, &stream).await?;
                 if loaded.root.version() == Version::EMPTY {
                     // Not kept, so that it may still be created.
                     return Err(LoadError::NotFound(stream));
                 }
-                self.track(stream.clone(), loaded.root, loaded.snapshot)
+                self.track_fetched(stream.clone(), loaded, warm)
             }
         };
         if tracked.version() == Version::EMPTY {
@@ -129,8 +145,36 @@ impl<B: Backend> UnitOfWork<B> {
         if let Some(tracked) = self.lend::<A>(&stream)? {
             return Ok(tracked);
         }
-        let loaded = load::<A, B>(&self.backend, &self.decoder, id, &stream).await?;
-        Ok(self.track(stream, loaded.root, loaded.snapshot))
+        let (loaded, warm) = self.fetch::<A>(id, &stream).await?;
+        Ok(self.track_fetched(stream, loaded, warm))
+    }
+
+    /// The aggregate as the unit of work before this one has left it, which is to be proven, or as it is stored.
+    async fn fetch<A: Aggregate>(
+        &mut self,
+        id: &A::Id,
+        stream: &StreamId,
+    ) -> Result<(Loaded<A>, bool), LoadError> {
+        if let Some(loaded) = self.warm.take::<A>(stream) {
+            self.relies_on_warm = true;
+            return Ok((loaded, true));
+        }
+        let loaded = load::<A, B>(&self.backend, &self.decoder, id, stream).await?;
+        Ok((loaded, false))
+    }
+
+    fn track_fetched<A: Aggregate>(
+        &mut self,
+        stream: StreamId,
+        loaded: Loaded<A>,
+        warm: bool,
+    ) -> Tracked<A> {
+        let tracked = self.track(stream, loaded.root, loaded.snapshot);
+        if warm {
+            // Also if nothing is recorded on it: nobody has looked whether this is what is stored.
+            tracked.assert_unchanged();
+        }
+        tracked
     }
 
     /// Lends out what is here already.
@@ -268,8 +312,17 @@ impl<B: Backend> UnitOfWork<B> {
         self.commit.inbox.push(handled);
     }
 
-    /// Collects what was recorded. Every guard must have been dropped.
-    pub(crate) fn into_commit(mut self) -> Result<Commit<B::Tx>, StagingError> {
+    /// Has the commit completed by this when everything that was recorded is collected, in the order of these calls. For those who keep
+    /// protocols of their own, such as a record of which events came of a message.
+    pub fn before_commit<F>(&mut self, complete: F)
+    where
+        F: FnOnce(&mut Commit<B::Tx>) -> Result<(), StagingError> + Send + 'static,
+    {
+        self.finishing.push(Box::new(complete));
+    }
+
+    /// Collects what was recorded, and gives back the slots. Every guard must have been dropped.
+    pub(crate) fn into_commit(mut self) -> Result<(Commit<B::Tx>, Slots<B>), StagingError> {
         for slot in &self.slots {
             let collected = slot.collect(&self.metadata).map_err(|error| match error {
                 CollectError::StillLent(stream) => StagingError::StillLent(stream),
@@ -282,7 +335,10 @@ impl<B: Backend> UnitOfWork<B> {
             self.commit.snapshots.extend(collected.snapshot);
             self.commit.documents.extend(collected.document);
         }
-        Ok(self.commit)
+        for complete in self.finishing {
+            complete(&mut self.commit)?;
+        }
+        Ok((self.commit, self.slots))
     }
 }
 

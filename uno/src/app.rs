@@ -7,7 +7,8 @@ use uno_core::{
     Backend, Command, EventStore, Head, Metadata, Receipt, StoreError, SubscriptionName,
 };
 use uno_cqrs::{
-    CommandBus, DocumentProjection, Documents, ExecuteError, Query, QueryBus, QueryError,
+    CommandBus, DocumentProjection, Documents, ExecuteError, IdempotencyKey, Query, QueryBus,
+    QueryError,
 };
 use uno_events::{EventBus, SubscriptionManager, SubscriptionStatus, WaitError};
 use uno_uow::{CommandError, RunError, UnitOfWork};
@@ -103,6 +104,38 @@ impl<B: Backend> App<B> {
         self.inner.commands.execute_as(command, metadata).await
     }
 
+    /// Carries out a command, unless one with this key was carried out or rejected before: then its outcome is given back.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), and when the other one was another command.
+    pub async fn execute_once<C: Command>(
+        &self,
+        key: IdempotencyKey,
+        command: C,
+    ) -> Result<Receipt, ExecuteError> {
+        self.inner.commands.execute_once(key, command).await
+    }
+
+    /// The same, on behalf of somebody. The key is one within the tenant that the metadata names.
+    ///
+    /// # Errors
+    /// As [`execute_once`](Self::execute_once).
+    pub async fn execute_once_as<C: Command>(
+        &self,
+        key: IdempotencyKey,
+        command: C,
+        metadata: Metadata,
+    ) -> Result<Receipt, ExecuteError> {
+        let commands = &self.inner.commands;
+        commands.execute_once_as(key, command, metadata).await
+    }
+
+    /// The commands, for what there is no method of here, such as [pruning outcomes](CommandBus::prune_outcomes).
+    #[must_use]
+    pub fn commands(&self) -> &CommandBus<B> {
+        &self.inner.commands
+    }
+
     /// Runs a unit of work without a command.
     ///
     /// # Errors
@@ -129,6 +162,18 @@ impl<B: Backend> App<B> {
     /// When nobody handles it, or its handler failed.
     pub async fn ask<Q: Query>(&self, query: Q) -> Result<Q::Output, QueryError> {
         self.inner.queries.ask(query).await
+    }
+
+    /// Asks a query on behalf of somebody: layers see the metadata.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), and when a layer refuses.
+    pub async fn ask_as<Q: Query>(
+        &self,
+        query: Q,
+        metadata: Metadata,
+    ) -> Result<Q::Output, QueryError> {
+        self.inner.queries.ask_as(query, metadata).await
     }
 
     /// The documents of a projection.

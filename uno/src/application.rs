@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use uno_core::{Backend, Decoder, EventStore, StoreError, SubscriptionStore};
-use uno_cqrs::{CommandBus, QueryBus};
+use uno_cqrs::{Catalogue, CommandBus, QueryBus};
 use uno_events::{EventBus, Subscription, SubscriptionManager};
 
 #[cfg(feature = "saga")]
@@ -33,6 +33,7 @@ pub struct Uno<B: Backend> {
     pub(crate) commands: CommandBus<B>,
     pub(crate) queries: QueryBus,
     pub(crate) bus: EventBus,
+    pub(crate) catalogue: Catalogue,
     pub(crate) subscriptions: Vec<Subscription>,
     #[cfg(feature = "saga")]
     pub(crate) sagas: Vec<Box<dyn SagaPart<B>>>,
@@ -43,6 +44,15 @@ impl<B: Backend> Uno<B> {
     #[must_use]
     pub fn builder(store: Arc<B>) -> UnoBuilder<B> {
         UnoBuilder::new(store)
+    }
+
+    /// What the application is made of, under a name of its own: for a tool as [JSON](Catalogue::to_json), for people as a
+    /// [drawing](Catalogue::to_mermaid). Nothing is asked of the store.
+    #[must_use]
+    pub fn describe(&self, application: &str) -> Catalogue {
+        let mut catalogue = self.catalogue.clone();
+        application.clone_into(&mut catalogue.application);
+        catalogue
     }
 
     /// Makes the store ready: creates or upgrades its schema. May be called by many processes at once.

@@ -2,10 +2,11 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, Command, Decoder, EventSet, SubscriptionName};
+use uno_core::{Backend, Command, CommandDescriptor, Decoder, EventSet, SubscriptionName};
 use uno_cqrs::{
-    CommandBus, CommandBusBuilder, CommandHandler, DocumentProjection, DocumentProjector,
-    Projection, Projector, Query, QueryBus, QueryBusBuilder, QueryHandler,
+    Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer, CommandOptions,
+    DocumentProjection, DocumentProjector, HandlerEntry, Projection, ProjectionEntry, Projector,
+    Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions,
 };
 use uno_events::{Consumer, EventBus, IntoEventHandler, Replay, Subscription};
 use uno_uow::{RetryBudget, RetryPolicy, Runner};
@@ -28,6 +29,8 @@ pub struct UnoBuilder<B: Backend> {
     commands: CommandBusBuilder<B>,
     queries: QueryBusBuilder,
     parts: Vec<Part<B>>,
+    /// What is known of the parts before they are made.
+    catalogue: Catalogue,
     #[cfg(feature = "saga")]
     sagas: Vec<SagaFactory<B>>,
 }
@@ -48,6 +51,7 @@ impl<B: Backend> UnoBuilder<B> {
             budget: RetryBudget::default(),
             queries: QueryBus::builder(),
             parts: Vec::new(),
+            catalogue: Catalogue::new(""),
             #[cfg(feature = "saga")]
             sagas: Vec::new(),
         }
@@ -105,6 +109,32 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
+    /// Registers the handler of a command, with what is to be done around it: layers, validation, the lane of its aggregate.
+    #[must_use]
+    pub fn command_with<C: Command, H: CommandHandler<C, B>>(
+        mut self,
+        handler: H,
+        options: impl FnOnce(CommandOptions<C, B>) -> CommandOptions<C, B>,
+    ) -> Self {
+        self.commands = self.commands.handler_with::<C, H>(handler, options);
+        self
+    }
+
+    /// Puts a layer around all commands, within those that are there ([order](CommandLayer)).
+    #[must_use]
+    pub fn command_layer<L: CommandLayer<B>>(mut self, layer: L) -> Self {
+        self.commands = self.commands.layer(layer);
+        self
+    }
+
+    /// Says that `sender` sends these commands, such as a handler of events or a client: the application is not built unless
+    /// each has a handler. Sagas say it of themselves.
+    #[must_use]
+    pub fn requires(mut self, sender: &str, commands: &[CommandDescriptor]) -> Self {
+        self.commands = self.commands.requires(sender, commands);
+        self
+    }
+
     /// Registers the handler of a query.
     #[must_use]
     pub fn query<Q: Query>(mut self, handler: impl QueryHandler<Q>) -> Self {
@@ -112,9 +142,29 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
+    /// Registers the handler of a query, with what is to be done around it.
+    #[must_use]
+    pub fn query_with<Q: Query, H: QueryHandler<Q>>(
+        mut self,
+        handler: H,
+        options: impl FnOnce(QueryOptions<Q>) -> QueryOptions<Q>,
+    ) -> Self {
+        self.queries = self.queries.handler_with::<Q, H>(handler, options);
+        self
+    }
+
+    /// Puts a layer around all queries, within those that are there.
+    #[must_use]
+    pub fn query_layer<L: QueryLayer>(mut self, layer: L) -> Self {
+        self.queries = self.queries.layer(layer);
+        self
+    }
+
     /// Keeps a read model of documents.
     #[must_use]
-    pub fn documents<P: DocumentProjection>(self, projection: P) -> Self {
+    pub fn documents<P: DocumentProjection>(mut self, projection: P) -> Self {
+        let entry = ProjectionEntry::documents::<P>();
+        self.catalogue.projections.push(entry);
         self.consumer(P::NAME, |backend, decoder| {
             DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
                 .map_err(BuildError::EventName)
@@ -123,7 +173,9 @@ impl<B: Backend> UnoBuilder<B> {
 
     /// Keeps a read model of your own rows.
     #[must_use]
-    pub fn projection<P: Projection<B>>(self, projection: P) -> Self {
+    pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
+        let entry = ProjectionEntry::rows::<P, B>();
+        self.catalogue.projections.push(entry);
         self.consumer(P::NAME, |backend, decoder| {
             Projector::new(projection, Arc::clone(backend), decoder.clone())
                 .map_err(BuildError::EventName)
@@ -169,6 +221,7 @@ impl<B: Backend> UnoBuilder<B> {
         replay: Replay,
         handler: impl IntoEventHandler<E, Form> + Send + 'static,
     ) -> Self {
+        self.catalogue.handlers.push(HandlerEntry::of::<E>(name));
         let name = name.to_owned();
         self.parts.push(Box::new(move |_, _| {
             Ok(Subscription::handler(
@@ -183,6 +236,9 @@ impl<B: Backend> UnoBuilder<B> {
     /// Adds a subscription with options of its own.
     #[must_use]
     pub fn subscription(mut self, subscription: Subscription) -> Self {
+        let name = subscription.name().as_str();
+        let entry = HandlerEntry::new::<String>(name, []);
+        self.catalogue.handlers.push(entry);
         self.parts.push(Box::new(move |_, _| Ok(subscription)));
         self
     }
@@ -190,8 +246,8 @@ impl<B: Backend> UnoBuilder<B> {
     /// The application, ready to be migrated and started.
     ///
     /// # Errors
-    /// When a command or query has two handlers, a name can't be used or is used twice, or a saga sends a command that
-    /// nobody handles.
+    /// When a command or query has two handlers, a name can't be used or is used twice, or something that is
+    /// [required](Self::requires), or that a saga sends, has no handler.
     pub fn build(self) -> Result<Uno<B>, BuildError> {
         let runner = Runner::new(Arc::clone(&self.backend))
             .with_decoder(self.decoder.clone())
@@ -220,6 +276,14 @@ impl<B: Backend> UnoBuilder<B> {
                 ));
             }
         }
+        let queries = self.queries.build()?;
+        let mut catalogue = self.catalogue;
+        catalogue.add_commands(&commands);
+        catalogue.add_queries(&queries);
+        #[cfg(feature = "saga")]
+        catalogue
+            .sagas
+            .extend(sagas.iter().map(|saga| saga.describe()));
         Ok(Uno {
             backend: self.backend,
             decoder: self.decoder,
@@ -227,7 +291,8 @@ impl<B: Backend> UnoBuilder<B> {
             lease: self.lease,
             instance: self.instance,
             commands,
-            queries: self.queries.build()?,
+            queries,
+            catalogue,
             bus: EventBus::new(),
             subscriptions,
             #[cfg(feature = "saga")]

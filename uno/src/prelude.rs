@@ -7,7 +7,8 @@ pub use uno_core::{
     ExpectedVersion, Metadata, Position, Receipt, RecordedEvent, StreamId, Version,
 };
 pub use uno_cqrs::{
-    CommandHandler, CommandOutcome, DocumentProjection, Projection, Query, QueryHandler, Verdict,
+    CommandHandler, CommandOutcome, DocumentProjection, IdempotencyKey, Invalid, Projection, Query,
+    QueryHandler, Validate, Verdict,
 };
 pub use uno_domain::{
     Aggregate, AggregateRoot, Decider, Entity, Specification, StateStored, ValueObject,

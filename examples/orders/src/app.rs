@@ -12,7 +12,7 @@ use crate::{
     outside::{Analytics, Mailer},
     read_models::{CustomerTotals, OrderSummaries, SalesPerMonth},
     report::Report,
-    store::World,
+    store::{self, World},
 };
 
 /// Every context, the saga, the read models and the handlers, on one store.
@@ -38,6 +38,15 @@ pub fn wire<B: Backend>(store: Arc<B>, world: &World) -> Result<Uno<B>, BuildErr
             Analytics::new(Arc::clone(&world.sales)),
         )
         .build()
+}
+
+/// What the application is made of, as JSON or as a flowchart. It is the same on every store.
+pub fn describe(mermaid: bool) -> anyhow::Result<String> {
+    let catalogue = wire(store::memory(), &store::in_memory_world())?.describe("orders");
+    if mermaid {
+        return Ok(catalogue.to_mermaid().trim_end().to_owned());
+    }
+    Ok(catalogue.to_json()?)
 }
 
 /// Imports the orders, waits until everything has come to rest, and prints the report. Whether all is well.

@@ -23,7 +23,7 @@ mod store;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 /// Takes the orders of a CD shop from the first command to the report.
 #[derive(Parser, Debug)]
@@ -39,6 +39,27 @@ struct Arguments {
     /// Begin anew: remove what an earlier run has left in the embedded store.
     #[arg(long)]
     fresh: bool,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+/// What it does instead of taking the orders.
+#[derive(Subcommand, Debug)]
+enum Instead {
+    /// Tells what the application is made of: commands, queries, handlers, projections and sagas.
+    Describe(Describe),
+}
+
+/// In which form.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+struct Describe {
+    /// As JSON, which is what it does unless it is told otherwise.
+    #[arg(long)]
+    json: bool,
+    /// As a flowchart for Mermaid.
+    #[arg(long)]
+    mermaid: bool,
 }
 
 #[tokio::main]
@@ -62,6 +83,10 @@ async fn main() -> ExitCode {
 
 /// Whether everything was imported and every check holds.
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    if let Some(Instead::Describe(form)) = &arguments.instead {
+        println!("{}", app::describe(form.mermaid && !form.json)?);
+        return Ok(true);
+    }
     let input = input::Input::load(arguments.input.as_deref())?;
     match store::Choice::parse(&arguments.store, &input.name)? {
         store::Choice::Memory => app::run(store::memory(), &input, store::in_memory_world()).await,

@@ -319,8 +319,17 @@ fn judge(error: &ExecuteError) -> Attempt {
         ExecuteError::UnknownCommand(_) | ExecuteError::Malformed { .. } => {
             Attempt::Hopeless(stored_reason(error))
         }
+        // Refused by its type, or for whom it is sent: no more its handler's affair than a rejection, and as final.
+        ExecuteError::Invalid { .. } | ExecuteError::Forbidden { .. } => {
+            Attempt::Rejected(stored_reason(error))
+        }
         ExecuteError::Run(RunError::Command(CommandError::Rejected(reason))) => {
             Attempt::Rejected(stored_reason(reason.as_ref()))
+        }
+        // It was not begun.
+        ExecuteError::Busy { .. } => Attempt::Waits(stored_reason(error)),
+        ExecuteError::TimedOut { .. } | ExecuteError::Layer(_) | ExecuteError::KeyReused(_) => {
+            Attempt::Failed(stored_reason(error))
         }
         // Settled by trying again: either the message is gone, or the command is carried out now.
         ExecuteError::Run(RunError::Unknown(_)) => Attempt::Waits(stored_reason(error)),

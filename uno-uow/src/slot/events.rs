@@ -15,7 +15,12 @@ use uno_core::{
 use uno_domain::{Aggregate, AggregateRoot};
 
 use super::{AnySlot, CollectError, Collected, Restore, SlotMark};
-use crate::{LoadError, load::load_at, telemetry};
+use crate::{
+    LoadError,
+    load::{Loaded, load_at},
+    telemetry,
+    warm::WarmRoot,
+};
 
 /// An aggregate that the unit of work has lent out. What is recorded on it is collected when the unit of work commits;
 /// dropping the guard gives it back.
@@ -230,6 +235,17 @@ impl<A: Aggregate, B: Backend> AnySlot<B> for Slot<A> {
             });
             Ok(restore)
         })
+    }
+
+    fn keep_warm(&self, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
+        let mut root = self.state().root.take()?;
+        root.mark_committed(root.version()).ok()?;
+        let snapshot = if snapshots.contains(&self.stream) {
+            root.version()
+        } else {
+            self.snapshot
+        };
+        Some((self.stream.clone(), Box::new(Loaded { root, snapshot })))
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -15,7 +15,7 @@ use uno_core::{
 use uno_domain::StateStored;
 
 use super::{AnySlot, CollectError, Collected, Restore, SlotMark};
-use crate::LoadError;
+use crate::{LoadError, warm::WarmRoot};
 
 /// What is kept as a state, lent out by the unit of work. What is changed on it is collected when the unit of work commits;
 /// dropping the guard gives it back.
@@ -283,6 +283,11 @@ impl<S: StateStored, B: Backend> AnySlot<B> for StateSlot<S> {
             });
             Ok(restore)
         })
+    }
+
+    fn keep_warm(&self, _: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
+        // Which revision the commit has given it only the store knows.
+        None
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
