@@ -1,4 +1,6 @@
 //! One phase: a new store, events and disasters for a time, and a verdict when all is quiet.
+//!
+//! Long because a phase is one story: processes, disasters, rest and relief share what they know.
 
 use std::{
     fs::{self, OpenOptions},
