@@ -5,14 +5,22 @@
     reason = "helpers of tests are tests too: one that panics has failed"
 )]
 
+mod aborting;
+mod attempts;
 mod checkpoints;
 mod counting;
 mod delivery;
 mod failure;
 mod faulty_store;
 mod feed;
+mod lanes;
+mod ledger;
 mod lifecycle;
+mod notices;
+mod parking;
 mod shared_names;
+mod sharing;
+mod stores;
 mod support;
 mod telemetry;
 mod waiting;

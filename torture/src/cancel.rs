@@ -6,6 +6,7 @@
 mod calls;
 mod control;
 mod dropping;
+mod sharing;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -1,6 +1,8 @@
 //! Errors of the ports, by what the caller can do about them.
 
-use crate::{EncodeError, EventId, ExpectedVersion, Refusal, StreamId, SubscriptionName, Version};
+use crate::{
+    EncodeError, EventId, ExpectedVersion, Lane, Refusal, StreamId, SubscriptionName, Version,
+};
 
 /// Any error, for what the ports can't know.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -142,6 +144,22 @@ pub enum Stale {
     /// Another process has moved the checkpoint.
     #[error("the checkpoint of subscription {0} was moved by somebody else")]
     Checkpoint(SubscriptionName),
+    /// Another process has the lane on lease, or this one has it no longer.
+    #[error("lane {lane} of subscription {subscription} is not on this lease")]
+    Lease {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// Its lane.
+        lane: Lane,
+    },
+    /// The event, or its key, is not parked any more.
+    #[error("key {key} of subscription {subscription} is not parked as was thought")]
+    Parked {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// The key.
+        key: String,
+    },
     /// Another process has changed the process instance.
     #[error("instance {key} of process {process} was changed by somebody else")]
     Process {

@@ -6,6 +6,9 @@ mod commit;
 mod document;
 mod event_store;
 mod inbox;
+mod lane;
+mod lease;
+mod parking;
 mod process;
 mod query;
 mod snapshot;
@@ -13,7 +16,7 @@ mod timer;
 mod transactional;
 
 pub use self::{
-    backend::Backend,
+    backend::{Backend, SubscriptionStore},
     checkpoint::{
         Checkpoint, CheckpointStore, CheckpointWrite, SubscriptionName, SubscriptionNameError,
     },
@@ -21,6 +24,15 @@ pub use self::{
     document::{Document, DocumentChange, DocumentStore, DocumentWrite},
     event_store::{EventStore, EventStoreExt, Head, LogPager, ReadEventsError, StoreChange},
     inbox::{InboxRecord, InboxStore, InboxWrite},
+    lane::{Fence, Lane},
+    lease::{
+        LaneAttempt, LaneClaim, LaneGrant, LaneLease, LaneRecord, LaneRelease, LeaseOwner,
+        LeaseStore,
+    },
+    parking::{
+        ParkedEvent, ParkedFailure, ParkedGroup, ParkedKey, ParkingRequest, ParkingStore,
+        ParkingWrite,
+    },
     process::{
         Acknowledgement, HistoryRecord, NewMessage, ProcessRecord, ProcessStatus, ProcessStore,
         ProcessWrite, QueuedMessage,

@@ -96,8 +96,6 @@ pub struct DocumentProjector<P, B> {
     filter: EventFilter,
     generation: Generation,
     collection: String,
-    /// Whether nobody else writes to the collection, not even another lane.
-    alone: bool,
 }
 
 impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
@@ -127,14 +125,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
             filter,
             generation,
             collection: generation.name_of(P::NAME).into_owned(),
-            alone: false,
         }
-    }
-
-    /// Spares the store the comparison of revisions: the checkpoint is guard enough when nobody else writes.
-    pub(crate) fn alone(mut self) -> Self {
-        self.alone = true;
-        self
     }
 
     /// The documents that the events concern, as they are.
@@ -176,6 +167,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         events: &[Envelope<P::Event>],
         keys: &[Vec<String>],
         mut slots: BTreeMap<String, Slot<P::Document>>,
+        is_alone: bool,
     ) -> Result<Vec<DocumentWrite>, ConsumeError> {
         for (event, keys) in events.iter().zip(keys) {
             for key in keys {
@@ -186,33 +178,20 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
             }
         }
         let collection = self.collection.as_str();
-        let guarded = |write: DocumentWrite, revision| {
-            if self.alone {
-                write
-            } else {
-                write.expecting(revision)
-            }
-        };
         let mut writes = Vec::with_capacity(slots.len());
         for (key, slot) in slots {
             match &slot.document {
                 Some(document) => {
                     let body =
                         Payload::encode(document).map_err(|error| slot.failed(error.into()))?;
-                    writes.push(guarded(
-                        DocumentWrite::put(collection, key, body),
-                        slot.revision,
-                    ));
+                    writes.push(slot.only(DocumentWrite::put(collection, key, body), is_alone));
                 }
                 None if slot.revision > 0 => {
-                    writes.push(guarded(
-                        DocumentWrite::remove(collection, key),
-                        slot.revision,
-                    ));
+                    writes.push(slot.only(DocumentWrite::remove(collection, key), is_alone));
                 }
+                None if is_alone => {}
                 // That it is not there was taken for granted.
-                None if !self.alone => writes.push(DocumentWrite::keep(collection, key, 0)),
-                None => {}
+                None => writes.push(DocumentWrite::keep(collection, key, 0)),
             }
         }
         Ok(writes)
@@ -249,18 +228,19 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
     }
 
     async fn project(&self, batch: Batch) -> Result<(), ConsumeError> {
+        let is_alone = batch.lanes().get() == 1;
         let (records, checkpoint) = batch.into_parts();
         let mut commit = Commit::new();
         commit.checkpoints.push(checkpoint);
         let events = decode_all::<P::Event>(&self.decoder, &records)?;
         let keys: Vec<Vec<String>> = events.iter().map(|event| self.keys(event)).collect();
         let slots = self.load(&events, &keys).await?;
-        commit.documents = self.fold(&events, &keys, slots)?;
+        // The checkpoint moves only if it is where it was when the documents were read: nobody else has changed them, if there is
+        // one lane. Events of several lanes may concern one document.
+        commit.documents = self.fold(&events, &keys, slots, is_alone)?;
         if P::SENDS && !events.is_empty() {
             self.send(&events, &mut commit).await?;
         }
-        // The checkpoint moves only if it is where it was, and every document has the revision that was read: another lane, which has
-        // a checkpoint of its own, may have changed one since.
         self.backend.commit(commit).await?;
         Ok(())
     }
@@ -277,7 +257,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
 /// A document that a batch concerns.
 struct Slot<D> {
     document: Option<D>,
-    /// The one that the store has; 0 when it has none.
+    /// Its revision in the store; 0 when it is not there.
     revision: u64,
     /// The event that was, or is to be, applied last.
     position: Position,
@@ -289,6 +269,15 @@ impl<D> Slot<D> {
             document: None,
             revision: 0,
             position,
+        }
+    }
+
+    /// The same change; unless this lane is the only one, only if no other one has changed the document since it was read.
+    fn only(&self, write: DocumentWrite, is_alone: bool) -> DocumentWrite {
+        if is_alone {
+            write
+        } else {
+            write.expecting(self.revision)
         }
     }
 

@@ -46,6 +46,8 @@ use crate::{
 /// 1. All effects go through `tx`: they are committed together with the checkpoint, or not at all, so each event
 ///    takes effect exactly once.
 /// 2. `project` must not use the store itself, whose transaction it is in.
+/// 3. In a subscription with several lanes, events of different streams are projected at the same time: rows that several of them concern
+///    are changed by one statement each, or locked.
 pub trait Projection<B: Backend>: fmt::Debug + Send + Sync + 'static {
     /// The name of the projection and of its subscription.
     const NAME: &'static str;

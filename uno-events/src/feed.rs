@@ -118,6 +118,13 @@ impl LogFeed {
         }
     }
 
+    /// The newest position that is known.
+    pub(crate) fn end(&self) -> Position {
+        self.locked()
+            .as_ref()
+            .map_or(Position::START, |tail| tail.ring.end())
+    }
+
     /// The first event after a position, if the ring knows it.
     pub(crate) fn first_after(&self, position: Position) -> Option<Arc<RecordedEvent>> {
         self.locked()

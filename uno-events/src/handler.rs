@@ -42,7 +42,7 @@ pub trait EventHandler<E: EventSet>: Send + Sync + 'static {
     /// Handles an event.
     ///
     /// # Errors
-    /// Whatever went wrong. On a bus it is reported; a durable subscription tries again, then stops.
+    /// Whatever went wrong. On a bus it is reported; a durable subscription tries again, then parks the event's key.
     fn handle(&self, event: &Envelope<E>) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
@@ -64,7 +64,7 @@ pub trait RecordedHandler: Send + Sync + 'static {
     /// Handles an event.
     ///
     /// # Errors
-    /// Whatever went wrong. On a bus it is reported; a durable subscription tries again, then stops.
+    /// Whatever went wrong. On a bus it is reported; a durable subscription tries again, then parks the event's key.
     fn handle(
         &self,
         event: &Arc<RecordedEvent>,

@@ -35,8 +35,11 @@
 //! # The ideas
 //!
 //! * A **durable subscription** ([`Subscription`]) reads the log from its checkpoint on and feeds a handler or a
-//!   [`Consumer`]: in order, at least once, and exactly once where the consumer commits its effects together with the
-//!   checkpoint. One that fails retries, then stops visibly. It never skips. [`SubscriptionManager`] runs them.
+//!   [`Consumer`]: in order per key, at least once, and exactly once where the consumer commits its effects together with the
+//!   checkpoint. An event that can't be handled is retried, then parked with its key, and everything else goes on.
+//!   [`SubscriptionManager`] runs them.
+//! * Processes that run a subscription of one name share its **lanes**: each is on lease to one of them, and another one takes over
+//!   when it dies.
 //! * The **bus** ([`EventBus`]) hands events to the handlers of this process at once and reports what became of each. It
 //!   is a hint, and the log is the truth.
 //! * A **handler** ([`EventHandler`]) is a type with an `async fn`, or a closure. Handlers share immutable envelopes. In a
@@ -45,8 +48,7 @@
 //!
 //! # What it does not do
 //!
-//! It stores nothing: logs and checkpoints are ports of `uno-core`. Two processes that run a subscription of one name do
-//! not share the work; they only do no harm to one another.
+//! It stores nothing: logs, checkpoints, leases and what is parked are ports of `uno-core`.
 //!
 //! # Crate features
 //!
@@ -55,6 +57,7 @@
 mod bus;
 mod consumer;
 mod feed;
+mod fingerprint;
 mod guard;
 mod handler;
 mod manager;
@@ -68,13 +71,15 @@ pub use crate::{
     },
     consumer::{Batch, ConsumeError, Consumer},
     feed::LogFeed,
+    fingerprint::fingerprint,
     handler::{
         EventHandler, IntoEventHandler, IntoRecordedHandler, RecordedHandler, Replay,
         SharedHandler, SharedRecordedHandler, handler_fn,
     },
     manager::{
-        StopReason, SubscriptionCounts, SubscriptionError, SubscriptionManager,
-        SubscriptionManagerBuilder, SubscriptionState, SubscriptionStatus, WaitError,
+        Happened, LaneStatus, Notice, Notices, StopReason, SubscriptionCounts, SubscriptionError,
+        SubscriptionManager, SubscriptionManagerBuilder, SubscriptionState, SubscriptionStatus,
+        WaitError,
     },
     subscription::{Group, RetryPolicy, Subscription},
 };

@@ -1,9 +1,14 @@
 //! [`SubscriptionManager`]: runs durable subscriptions.
 
 mod builder;
+mod coordinator;
 mod entry;
 mod error;
+mod look;
+mod notice;
+mod parked;
 mod report;
+mod reset;
 mod runner;
 mod status;
 mod wait;
@@ -14,27 +19,37 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::OwnedMutexGuard;
 use uno_core::{
-    Checkpoint, CheckpointStore, CheckpointWrite, Clock, Decoder, EventStore, Position, ReadLog,
-    SubscriptionName,
+    Clock, Decoder, EventStore, LaneRelease, LeaseOwner, StoreError, SubscriptionName,
+    SubscriptionStore,
 };
 
-use self::entry::Entry;
-use crate::{Group, LogFeed, Replay, Subscription};
+use self::{
+    coordinator::{Claimed, establish},
+    entry::Entry,
+    notice::NoticeBoard,
+};
+use crate::{Group, LogFeed, Subscription};
 
 pub use self::{
     builder::SubscriptionManagerBuilder,
     error::{SubscriptionError, WaitError},
-    status::{StopReason, SubscriptionCounts, SubscriptionState, SubscriptionStatus},
+    notice::{Happened, Notice, Notices},
+    status::{LaneStatus, StopReason, SubscriptionCounts, SubscriptionState, SubscriptionStatus},
 };
 
-/// Runs durable subscriptions: each reads the log from its checkpoint on, in its own task, and feeds its consumer.
+/// Runs durable subscriptions: each reads the log from its checkpoint on, and feeds its consumer.
 ///
-/// One that fails retries, then stops visibly, and the others go on: an event is never skipped. See
-/// [`status`](Self::status).
+/// Processes that run a subscription of the same name share it. It is divided into [lanes](Subscription::lanes), one unless it is said,
+/// and each lane is on lease to one process; when that dies, another one takes over once the lease has run out, or at once if it bears the
+/// same [name](SubscriptionManagerBuilder::instance). One that has no lane stands by.
 ///
-/// Dropping the manager ends its tasks at their next await, as a crash would: nothing is lost, and events whose checkpoint
-/// was not saved come again. [`stop_all`](Self::stop_all) first lets them finish the batch in hand.
+/// An event that can't be handled is retried, then [parked](Self::parked) with its key, and everything else goes on: an event is never
+/// skipped. What can't go on stops visibly. See [`status`](Self::status).
+///
+/// Dropping the manager ends its tasks at their next await, as a crash would, and gives its lanes back if it can: nothing is lost, and
+/// events whose checkpoint was not saved come again. [`stop_all`](Self::stop_all) first lets them finish the batch in hand.
 #[derive(Debug)]
 pub struct SubscriptionManager {
     shared: Arc<Shared>,
@@ -46,7 +61,12 @@ pub struct SubscriptionManager {
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn EventStore>,
-    checkpoints: Arc<dyn CheckpointStore>,
+    subscriptions: Arc<dyn SubscriptionStore>,
+    /// Who this is, as it holds lanes.
+    owner: LeaseOwner,
+    /// Whether the lanes of an earlier run are taken over at once.
+    takes_over: bool,
+    board: NoticeBoard,
     feed: LogFeed,
     decoder: Decoder,
     clock: Arc<dyn Clock>,
@@ -60,22 +80,26 @@ struct Settings {
     save_every: u64,
     /// How long something may stay unsaved at the end of the log.
     save_after: Duration,
+    lease: Duration,
+    /// How many positions behind is far behind.
+    fell_behind_at: u64,
 }
 
 impl SubscriptionManager {
-    /// A manager of subscriptions to the log of `store`, with checkpoints in `checkpoints`, and settings as they are unless said.
+    /// A manager of subscriptions to the log of `store`, with checkpoints, leases and what is parked in `subscriptions`, which is the same
+    /// store in most cases, and settings as they are unless said.
     #[must_use]
-    pub fn new(store: Arc<dyn EventStore>, checkpoints: Arc<dyn CheckpointStore>) -> Self {
-        Self::builder(store, checkpoints).build()
+    pub fn new(store: Arc<dyn EventStore>, subscriptions: Arc<dyn SubscriptionStore>) -> Self {
+        Self::builder(store, subscriptions).build()
     }
 
     /// Starts a manager with settings of its own.
     #[must_use]
     pub fn builder(
         store: Arc<dyn EventStore>,
-        checkpoints: Arc<dyn CheckpointStore>,
+        subscriptions: Arc<dyn SubscriptionStore>,
     ) -> SubscriptionManagerBuilder {
-        SubscriptionManagerBuilder::new(store, checkpoints)
+        SubscriptionManagerBuilder::new(store, subscriptions)
     }
 
     /// Adds a subscription, which does nothing until it is started.
@@ -87,8 +111,9 @@ impl SubscriptionManager {
         if entries.contains_key(subscription.name()) {
             return Err(SubscriptionError::Duplicate(subscription.name().clone()));
         }
-        let spec = subscription.prepare(&self.shared.decoder, &self.shared.checkpoints);
-        entries.insert(spec.name.clone(), Arc::new(Entry::new(spec)));
+        let spec = subscription.prepare(&self.shared.decoder, &self.shared.subscriptions);
+        let (name, board) = (spec.name.clone(), self.shared.board.clone());
+        entries.insert(name, Arc::new(Entry::new(spec, board)));
         Ok(())
     }
 
@@ -167,11 +192,12 @@ impl SubscriptionManager {
             return Err(SubscriptionError::NotRunning(name.clone()));
         }
         entry.paused.send_replace(true);
+        entry.report.paused(true);
         let told = entry
             .report
-            .when(|told| told.state == SubscriptionState::Paused || told.state.is_stopped())
+            .when(|told| told.state() == SubscriptionState::Paused || told.stopped.is_some())
             .await;
-        if told.state.is_stopped() {
+        if told.stopped.is_some() {
             Err(SubscriptionError::NotRunning(name.clone()))
         } else {
             Ok(())
@@ -189,84 +215,52 @@ impl SubscriptionManager {
             return Err(SubscriptionError::NotRunning(name.clone()));
         }
         entry.paused.send_replace(false);
+        entry.report.paused(false);
         entry
             .report
-            .when(|told| told.state != SubscriptionState::Paused)
+            .when(|told| told.state() != SubscriptionState::Paused)
             .await;
         Ok(())
     }
 
-    /// Moves the checkpoint of a replay-safe subscription: it goes on after `to`. [`Position::START`] replays everything.
-    ///
-    /// A running one is stopped for it and started again. A consumer that keeps a read model must have it cleared by
-    /// its owner. Moving ahead passes over events for good; that is the one way to do so, and it is never done unasked.
-    ///
-    /// # Errors
-    /// [`LiveOnly`](SubscriptionError::LiveOnly), [`Unknown`](SubscriptionError::Unknown);
-    /// [`Checkpoint`](SubscriptionError::Checkpoint) when another process moved it at the same time;
-    /// [`Store`](SubscriptionError::Store).
-    pub async fn reset(
-        &self,
-        name: &SubscriptionName,
-        to: Position,
-    ) -> Result<(), SubscriptionError> {
-        let entry = self.entry(name)?;
-        if entry.spec.replay == Replay::LiveOnly {
-            return Err(SubscriptionError::LiveOnly(name.clone()));
-        }
-        let _changing = entry.changing.lock().await;
-        let was_running = !entry.report.is_stopped();
-        entry.stop().await;
-        let moved = self.move_checkpoint(name, to).await;
-        if was_running {
-            entry.start(&self.shared);
-        }
-        let checkpoint = moved?;
-        if !was_running {
-            entry.report.opened(checkpoint.epoch(), Some(checkpoint), 0);
-        }
-        Ok(())
-    }
-
-    async fn move_checkpoint(
-        &self,
-        name: &SubscriptionName,
-        to: Position,
-    ) -> Result<Checkpoint, SubscriptionError> {
-        let (store, checkpoints) = (&self.shared.store, &self.shared.checkpoints);
-        let epoch = store.head().await?.epoch();
-        // A checkpoint is only ever the place of a committed event, so take the last one up to there.
-        let page = store.read_log(ReadLog::before(to.next()).limit(1)).await?;
-        let checkpoint = match page.events().first() {
-            Some(event) => Checkpoint::after(epoch, event.position(), event.id()),
-            None => Checkpoint::start(epoch),
-        };
-        let expected = checkpoints
-            .load_checkpoint(name)
-            .await?
-            .map(|checkpoint| checkpoint.position());
-        let write = CheckpointWrite::new(name.clone(), expected, checkpoint);
-        checkpoints.save_checkpoint(write).await.map_err(|source| {
-            SubscriptionError::Checkpoint {
-                subscription: name.clone(),
-                source,
-            }
-        })?;
-        Ok(checkpoint)
-    }
-
     async fn start_these(&self, entries: Vec<Arc<Entry>>) -> Result<(), SubscriptionError> {
-        for entry in &entries {
-            if entry.spec.from_head && entry.report.is_stopped() {
-                let (store, checkpoints) = (&*self.shared.store, &*self.shared.checkpoints);
-                runner::establish(store, checkpoints, &entry.spec.name).await?;
-            }
+        let mut starting = Vec::with_capacity(entries.len());
+        for entry in entries {
+            // Held until it has started, so that nothing comes between the claim of its lanes and that.
+            let changing = entry.changing.clone().lock_owned().await;
+            let claimed = match self.establish(&entry).await {
+                Ok(claimed) => claimed,
+                Err(error) => {
+                    self.give_back(&starting).await;
+                    return Err(error.into());
+                }
+            };
+            starting.push((entry, claimed, changing));
         }
-        for entry in &entries {
-            let _changing = entry.changing.lock().await;
-            entry.start(&self.shared);
+        for (entry, claimed, _changing) in starting {
+            entry.start(&self.shared, claimed);
         }
         Ok(())
+    }
+
+    /// Gives a subscription that starts at the end of the log its place, unless it runs.
+    async fn establish(&self, entry: &Entry) -> Result<Option<Claimed>, StoreError> {
+        if !entry.spec.from_head || !entry.can_start() {
+            return Ok(None);
+        }
+        establish(&self.shared, &entry.spec).await.map(Some)
+    }
+
+    /// Gives back what was claimed for subscriptions that are not started after all.
+    async fn give_back(&self, claimed: &[(Arc<Entry>, Option<Claimed>, OwnedMutexGuard<()>)]) {
+        for (entry, claimed, _) in claimed {
+            if claimed.is_some() {
+                let name = entry.spec.name.clone();
+                let release = LaneRelease::leaving(name, self.shared.owner.clone());
+                // When it fails, the lease runs out.
+                let _ = self.shared.subscriptions.release_lanes(release).await;
+            }
+        }
     }
 
     fn all(&self) -> Vec<Arc<Entry>> {
@@ -301,8 +295,25 @@ impl SubscriptionManager {
 
 impl Drop for SubscriptionManager {
     fn drop(&mut self) {
-        for entry in self.all() {
-            entry.abort();
+        let running = self.all().into_iter().filter(|entry| entry.abort());
+        let names: Vec<_> = running.map(|entry| entry.spec.name.clone()).collect();
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        // So that the next one need not wait for the lease to run out. A task may be within its last step meanwhile: what it commits
+        // then is refused.
+        let (store, owner) = (
+            Arc::clone(&self.shared.subscriptions),
+            self.shared.owner.clone(),
+        );
+        if !names.is_empty() {
+            runtime.spawn(async move {
+                for name in names {
+                    let _ = store
+                        .release_lanes(LaneRelease::leaving(name, owner.clone()))
+                        .await;
+                }
+            });
         }
     }
 }

@@ -3,9 +3,18 @@
 mod handler_consumer;
 mod retry;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    num::NonZeroU16,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
-use uno_core::{CheckpointStore, Decoder, EventFilter, EventSet, SubscriptionName};
+use uno_core::{
+    Decoder, EventFilter, EventSet, RecordedEvent, SubscriptionName, SubscriptionStore,
+};
 
 use self::handler_consumer::{HandlerConsumer, RecordedTarget, TypedTarget};
 use crate::{Consumer, IntoEventHandler, IntoRecordedHandler, Replay};
@@ -43,8 +52,14 @@ pub struct Subscription {
     batch_size: usize,
     retry: RetryPolicy,
     time_limit: Option<Duration>,
+    lanes: Option<NonZeroU16>,
+    parking: Option<u64>,
+    key: Option<KeyOf>,
     feeds: Feeds,
 }
+
+/// What an event is about.
+type KeyOf = Box<dyn Fn(&RecordedEvent) -> String + Send + Sync>;
 
 /// What a subscription feeds. A handler becomes a consumer once the manager gives it a decoder and a checkpoint store.
 enum Feeds {
@@ -55,7 +70,7 @@ enum Feeds {
 /// What a handler needs to be a consumer.
 struct HandlerNeeds {
     decoder: Decoder,
-    checkpoints: Arc<dyn CheckpointStore>,
+    checkpoints: Arc<dyn SubscriptionStore>,
     time_limit: Option<Duration>,
 }
 
@@ -66,6 +81,9 @@ impl Subscription {
     pub const CONSUMER_BATCH: usize = 500;
     /// How long a handler may take for one event, and a consumer for one batch, unless it is said.
     pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+    /// How many events may be parked, unless it is said.
+    pub const PARKED_LIMIT: u64 = 10_000;
 
     /// A subscription that feeds a consumer, such as a projection or a saga.
     #[must_use]
@@ -129,6 +147,9 @@ impl Subscription {
             batch_size,
             retry: RetryPolicy::new(),
             time_limit: Some(Self::TIME_LIMIT),
+            lanes: None,
+            parking: Some(Self::PARKED_LIMIT),
+            key: None,
             feeds,
         }
     }
@@ -151,6 +172,56 @@ impl Subscription {
     #[must_use]
     pub fn start_at_head(mut self) -> Self {
         self.from_head = true;
+        self
+    }
+
+    /// Divides the subscription into so many lanes, 1 to [`Lane::MOST`](uno_core::Lane::MOST): they are run side by side, and shared by all
+    /// processes that run the subscription. Events of one key are in one lane, and so in order.
+    ///
+    /// It has one, unless somebody says otherwise; whoever says nothing takes as many as there are. Another number than there are is
+    /// come to when every lane has been brought to one common place, and holds for all processes.
+    #[must_use]
+    pub fn lanes(mut self, lanes: NonZeroU16) -> Self {
+        self.lanes = Some(lanes);
+        self
+    }
+
+    /// Takes this for the key of an event, instead of what the consumer says, which is the stream's id for a handler: events of one key
+    /// are handled in order, and parked together. It must depend on the event alone, and never change while the subscription is
+    /// there. An event for which it panics, or whose key is not 1 to 1,024 bytes without control characters, can't be parked.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use uno_core::{EventFilter, RecordedEvent, SubscriptionName};
+    /// # use uno_events::{Replay, Subscription};
+    /// # let handler = |_: Arc<RecordedEvent>| async { Ok(()) };
+    /// let name = SubscriptionName::new("partner-feed")?;
+    /// let by_tenant = Subscription::recorded(name, Replay::Safe, EventFilter::all(), handler)
+    ///     .key(|event| event.stream().category().to_string());
+    /// # let _ = by_tenant;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn key(mut self, key: impl Fn(&RecordedEvent) -> String + Send + Sync + 'static) -> Self {
+        self.key = Some(Box::new(key));
+        self
+    }
+
+    /// Parks at most so many events: when one has had its last attempt, it is set aside with its key, later events of the key
+    /// are put behind it, and all others go on. Beyond that the subscription stops.
+    ///
+    /// It is on, with [`PARKED_LIMIT`](Self::PARKED_LIMIT), unless it is said. Lanes and processes that park at the same time may
+    /// each come over the limit by a batch.
+    #[must_use]
+    pub fn park(mut self, at_most: u64) -> Self {
+        self.parking = Some(at_most);
+        self
+    }
+
+    /// Stops before an event that has had its last attempt, instead of parking its key.
+    #[must_use]
+    pub fn no_parking(mut self) -> Self {
+        self.parking = None;
         self
     }
 
@@ -182,16 +253,12 @@ impl Subscription {
     }
 
     /// The description that the manager keeps.
-    pub(crate) fn prepare(
-        self,
-        decoder: &Decoder,
-        checkpoints: &Arc<dyn CheckpointStore>,
-    ) -> Prepared {
+    pub(crate) fn prepare(self, decoder: &Decoder, store: &Arc<dyn SubscriptionStore>) -> Prepared {
         let (consumer, time_limit) = match self.feeds {
             Feeds::Consumer(consumer) => (consumer, self.time_limit),
             // The limit of a handler is for one event, and its consumer enforces it.
             Feeds::Handler(consumer) => {
-                let (decoder, checkpoints) = (decoder.clone(), Arc::clone(checkpoints));
+                let (decoder, checkpoints) = (decoder.clone(), Arc::clone(store));
                 (
                     consumer(HandlerNeeds {
                         decoder,
@@ -210,6 +277,9 @@ impl Subscription {
             batch_size: self.batch_size,
             retry: self.retry,
             time_limit,
+            lanes: self.lanes,
+            parking: self.parking,
+            key: self.key,
             consumer,
         }
     }
@@ -225,12 +295,13 @@ impl fmt::Debug for Subscription {
             .field("batch_size", &self.batch_size)
             .field("retry", &self.retry)
             .field("time_limit", &self.time_limit)
+            .field("lanes", &self.lanes)
+            .field("parking", &self.parking)
             .finish_non_exhaustive()
     }
 }
 
 /// A subscription that is ready to run.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) name: SubscriptionName,
     pub(crate) group: Group,
@@ -240,7 +311,36 @@ pub(crate) struct Prepared {
     pub(crate) retry: RetryPolicy,
     /// For one call of the consumer.
     pub(crate) time_limit: Option<Duration>,
+    /// How many lanes it wants there to be.
+    pub(crate) lanes: Option<NonZeroU16>,
+    /// How many events may be parked; `None`: it stops instead.
+    pub(crate) parking: Option<u64>,
+    key: Option<KeyOf>,
     pub(crate) consumer: Arc<dyn Consumer>,
+}
+
+impl Prepared {
+    /// The key of an event, if it can be known. One that can't be is found again when the event is handled, and told then.
+    pub(crate) fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Option<Cow<'e, str>> {
+        let key = || match &self.key {
+            Some(key) => Ok(Cow::Owned(key(event))),
+            None => self.consumer.key(event),
+        };
+        let key = catch_unwind(AssertUnwindSafe(key)).ok()?.ok()?;
+        let fits = !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control);
+        fits.then_some(key)
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("name", &self.name)
+            .field("lanes", &self.lanes)
+            .field("parking", &self.parking)
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Names the subscriptions that are started, stopped and reported together, such as those of one bounded context.

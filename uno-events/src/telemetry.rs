@@ -6,6 +6,7 @@
 //! | [`HANDLE`] | debug | `handler`, `event`, `event_id`, `position` |
 //! | [`CONSUME`] | debug | `subscription`, `events`, `first`, `last` |
 //! | [`RETRY`] | warn | `subscription`, `attempt`, `position` |
+//! | [`PARKED`] | error | `subscription`, `lane`, `position` |
 //! | [`STOPPED`] | error when it failed, else info | `subscription`, `position`, `why` |
 //!
 //! Fields carry names, ids, positions and counts only: payloads and the texts of errors may hold secrets. The text of the
@@ -19,5 +20,7 @@ pub const HANDLE: &str = "uno.handle";
 pub const CONSUME: &str = "uno.subscription.consume";
 /// Event: a subscription waits before it tries again.
 pub const RETRY: &str = "uno.subscription.retry";
+/// Event: an event could not be handled, and was set aside with its key.
+pub const PARKED: &str = "uno.subscription.parked";
 /// Event: a subscription has stopped.
 pub const STOPPED: &str = "uno.subscription.stopped";

@@ -32,12 +32,15 @@
 mod builder;
 mod commit;
 mod inbox;
+mod lanes;
 mod log;
 mod nesting;
+mod parking;
 mod queues;
 mod records;
 mod state;
 mod store;
+mod subscriptions;
 mod timers;
 mod tx;
 

@@ -1,4 +1,4 @@
-//! What is kept beside the events: documents, checkpoints, processes, snapshots, and the rows of the caller's own work.
+//! What is kept beside the events: documents, processes, snapshots, and the rows of the caller's own work.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,9 +7,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use uno_core::{
-    Checkpoint, CheckpointWrite, Document, DocumentChange, DocumentWrite, HistoryRecord, Payload,
-    Position, ProcessRecord, ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId,
-    SubscriptionName,
+    Document, DocumentChange, DocumentWrite, HistoryRecord, Payload, ProcessRecord, ProcessStatus,
+    ProcessWrite, Snapshot, Stale, StreamId,
 };
 
 /// Values by key, by the collection they are in.
@@ -24,25 +23,10 @@ pub(crate) struct Records {
     /// By process, then by instance and number.
     histories: HashMap<String, BTreeMap<(String, u64), HistoryRecord>>,
     rows: Shelves<String>,
-    checkpoints: BTreeMap<SubscriptionName, Checkpoint>,
     snapshots: HashMap<StreamId, Snapshot>,
 }
 
 impl Records {
-    /// Whether every checkpoint is where these moves, one after the other, expect it.
-    pub(crate) fn check_checkpoints(&self, writes: &[CheckpointWrite]) -> Result<(), Stale> {
-        let mut moved: HashMap<&SubscriptionName, Position> = HashMap::new();
-        for write in writes {
-            let name = write.subscription();
-            let stored = || self.checkpoints.get(name).map(Checkpoint::position);
-            if moved.get(name).copied().or_else(stored) != write.expected() {
-                return Err(Stale::Checkpoint(name.clone()));
-            }
-            moved.insert(name, write.checkpoint().position());
-        }
-        Ok(())
-    }
-
     /// Whether every process instance has the revision that these saves, one after the other, expect.
     pub(crate) fn check_processes(&self, writes: &[ProcessWrite]) -> Result<(), Stale> {
         let mut saved: HashMap<(&str, &str), u64> = HashMap::new();
@@ -79,11 +63,6 @@ impl Records {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn move_checkpoint(&mut self, write: &CheckpointWrite) {
-        self.checkpoints
-            .insert(write.subscription().clone(), write.checkpoint());
     }
 
     pub(crate) fn save_process(&mut self, write: &ProcessWrite, now: DateTime<Utc>) {
@@ -146,17 +125,6 @@ impl Records {
 
     pub(crate) fn snapshot(&self, stream: &StreamId) -> Option<&Snapshot> {
         self.snapshots.get(stream)
-    }
-
-    pub(crate) fn checkpoint(&self, subscription: &SubscriptionName) -> Option<Checkpoint> {
-        self.checkpoints.get(subscription).copied()
-    }
-
-    pub(crate) fn checkpoints(&self) -> Vec<(SubscriptionName, Checkpoint)> {
-        self.checkpoints
-            .iter()
-            .map(|(name, checkpoint)| (name.clone(), *checkpoint))
-            .collect()
     }
 
     pub(crate) fn row(&self, table: &str, key: &str) -> Option<&String> {

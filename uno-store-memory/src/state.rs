@@ -5,7 +5,9 @@ use uno_core::{AppendError, Commit, CommitError, ExpectedVersion, Receipt, Store
 
 use crate::{
     inbox::Inbox,
+    lanes::Lanes,
     log::{Appended, Log},
+    parking::Parking,
     queues::Queues,
     records::Records,
     timers::Timers,
@@ -16,6 +18,8 @@ pub(crate) struct State {
     epoch: StoreEpoch,
     pub(crate) log: Log,
     pub(crate) records: Records,
+    pub(crate) lanes: Lanes,
+    pub(crate) parking: Parking,
     pub(crate) queues: Queues,
     pub(crate) timers: Timers,
     pub(crate) inbox: Inbox,
@@ -27,6 +31,8 @@ impl State {
             epoch,
             log,
             records: Records::default(),
+            lanes: Lanes::default(),
+            parking: Parking::default(),
             queues: Queues::default(),
             timers: Timers::default(),
             inbox: Inbox::default(),
@@ -60,7 +66,8 @@ impl State {
             self.records.write_document(document);
         }
         for checkpoint in &commit.checkpoints {
-            self.records.move_checkpoint(checkpoint);
+            self.lanes.write(checkpoint);
+            self.parking.write(checkpoint, now);
         }
         for process in &commit.processes {
             self.records.save_process(process, now);
@@ -97,8 +104,11 @@ impl State {
                 .into());
             }
         }
-        self.records
-            .check_checkpoints(&commit.checkpoints)
+        self.lanes
+            .check(&commit.checkpoints)
+            .map_err(CommitError::Stale)?;
+        self.parking
+            .check(&commit.checkpoints)
             .map_err(CommitError::Stale)?;
         self.records
             .check_processes(&commit.processes)

@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::{self, watch};
 use uno_core::{
-    AppendError, Checkpoint, CheckpointStore, CheckpointWrite, Clock, Commit, CommitError,
-    Document, DocumentStore, DueTimers, EventStore, Head, HistoryRecord, InboxRecord, InboxStore,
-    Limits, LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog,
-    ReadStream, Receipt, RecordedEvent, Snapshot, StoreChange, StoreEpoch, StoreError,
-    StreamAppend, StreamId, SubscriptionName, Timer, TimerStore, truncate_to_micros,
+    AppendError, Clock, Commit, CommitError, Document, DocumentStore, DueTimers, EventStore, Head,
+    HistoryRecord, InboxRecord, InboxStore, Limits, LogPage, ProcessRecord, ProcessStatus,
+    ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot,
+    StoreChange, StoreEpoch, StoreError, StreamAppend, StreamId, Timer, TimerStore,
+    truncate_to_micros,
 };
 use uuid::Uuid;
 
@@ -117,17 +117,22 @@ impl MemoryStore {
         // Commits that overtake each other here are put right by the log.
         let now = self.now();
         let receipt = self.state().carry_out(commit, rows, now)?;
-        self.shared.changes.send_modify(|number| *number += 1);
+        self.tell();
         Ok(receipt)
     }
 
+    /// Tells those who wait for a change.
+    pub(crate) fn tell(&self) {
+        self.shared.changes.send_modify(|number| *number += 1);
+    }
+
     /// The time. Never asked under the lock, since the clock is not ours.
-    fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         truncate_to_micros(self.shared.clock.now())
     }
 
     /// A lock that was poisoned is taken all the same: nothing panics between a first and a last change.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.shared
             .state
             .lock()
@@ -227,27 +232,6 @@ impl DocumentStore for MemoryStore {
             .state()
             .records
             .scan_documents(collection, after, limit))
-    }
-}
-
-#[async_trait]
-impl CheckpointStore for MemoryStore {
-    async fn load_checkpoint(
-        &self,
-        subscription: &SubscriptionName,
-    ) -> Result<Option<Checkpoint>, StoreError> {
-        Ok(self.state().records.checkpoint(subscription))
-    }
-
-    async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
-        nesting::refuse(self.epoch())?;
-        let mut commit = Commit::new();
-        commit.checkpoints.push(write);
-        self.carry_out(commit, Rows::new()).map(drop)
-    }
-
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
-        Ok(self.state().records.checkpoints())
     }
 }
 

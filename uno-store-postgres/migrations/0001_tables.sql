@@ -84,13 +84,75 @@ CREATE TABLE {schema}.snapshots (
     PRIMARY KEY (category, key)
 );
 
+-- A row for each lane of a subscription: where it is, and who runs it. What every move of the checkpoint has to look at stands in
+-- the row that it changes anyway.
 CREATE TABLE {schema}.checkpoints (
-    name text COLLATE "C" PRIMARY KEY,
-    epoch uuid NOT NULL,
-    position bigint NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    lane integer NOT NULL CHECK (lane >= 0),
+    -- NULL before the first save: the row may be there for its lease.
+    epoch uuid,
+    position bigint,
     event_id uuid,
-    saved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    saved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The number of its last lease.
+    fence bigint NOT NULL DEFAULT 0,
+    -- NULL when nobody holds it. How long the lease runs stands in the owner's row in members.
+    owner uuid,
+    owner_name text COLLATE "C",
+    -- The claim that took it from an owner who did not give it back: asked once more, it gets the same answer.
+    abandoned_in uuid,
+    -- What was tried last, and how often.
+    attempt_position bigint,
+    attempt bigint,
+    PRIMARY KEY (name, lane),
+    CHECK ((epoch IS NULL) = (position IS NULL)),
+    CHECK ((owner IS NULL) = (owner_name IS NULL))
 ) WITH (fillfactor = 50);
+
+-- Subscriptions that are divided into lanes. Whoever changes how they are held has this row locked, so claims never interleave.
+CREATE TABLE {schema}.subscriptions (
+    name text COLLATE "C" PRIMARY KEY,
+    lanes integer NOT NULL CHECK (lanes > 0),
+    -- Another number of lanes, once all are in one place: the furthest.
+    wanted integer CHECK (wanted > 0)
+) WITH (fillfactor = 50);
+
+-- Who shares a subscription, and until when: the end of all the leases that one holds, since a claim renews them all. So a renewal
+-- changes one row, and waits for no commit that has a lane's row locked.
+CREATE TABLE {schema}.members (
+    subscription text COLLATE "C" NOT NULL,
+    owner uuid NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    until timestamptz NOT NULL,
+    -- False for an earlier run of a process that has taken over: its leases run on, but nobody leaves it a share.
+    counts boolean NOT NULL,
+    PRIMARY KEY (subscription, owner)
+) WITH (fillfactor = 50);
+
+CREATE TABLE {schema}.parked_keys (
+    subscription text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    attempts bigint NOT NULL,
+    error text NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL,
+    parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- What is to be done with it, and the number of that request.
+    request text COLLATE "C",
+    requested bigint,
+    PRIMARY KEY (subscription, key),
+    CHECK ((request IS NULL) = (requested IS NULL))
+);
+-- For what is to be carried out: few of many.
+CREATE INDEX parked_requests ON {schema}.parked_keys (subscription, requested, key) WHERE request IS NOT NULL;
+CREATE SEQUENCE {schema}.request_number AS bigint INCREMENT BY 1 CACHE 1 NO CYCLE;
+
+CREATE TABLE {schema}.parked_events (
+    subscription text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    position bigint NOT NULL,
+    event_id uuid NOT NULL,
+    PRIMARY KEY (subscription, key, position)
+);
 
 CREATE TABLE {schema}.documents (
     collection text COLLATE "C" NOT NULL,

@@ -76,6 +76,11 @@ EXCEPTION WHEN SQLSTATE 'UN000' THEN
 END
 $$;
 
+-- The second half of the key of the advisory lock on the beginning of a subscription; the first is that of the draw. Never 0, which is
+-- the draw itself.
+CREATE FUNCTION {schema}.begin_key(subscription text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN hashtext(subscription) | 1;
+
 -- enter_log() for the numbers of queues.
 CREATE FUNCTION {schema}.enter_queue() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

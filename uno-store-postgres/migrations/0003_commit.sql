@@ -9,12 +9,15 @@
 --   t  timers, ascending by (process, id): the order in which they are locked. Kind 0 sets, 1 cancels, 2 fires. What is set is
 --      due at `at`, or else `after` microseconds from now
 --   h  entries in the histories of instances in p   i  messages that were handled
--- Across the callers, each of the things in c, p, a, m, d, n, t, i occurs once, and no event id occurs twice.
+--   k  what is parked and taken off with the moves in c, in the order in which it happens; all of a caller follow one another.
+--      Kind 0 parks an event that failed, 1 one behind it, 2 takes one off, 3 takes a key off
+-- Across the callers, each of the things in c, p, a, m, d, n, t, i occurs once, no event id occurs twice, and no key in k is that of
+-- two callers.
 --
 -- Answer, for each caller: status 0 done, 1 conflict, 2 stale checkpoint, 3 stale process, 4 stale message, 5 message
 -- id in use, 6 event id in use, 7 done before (the same events are stored in this place), 8 a stream is locked by
--- somebody else and `patient` is false, 9 stale timer, 10 message handled before, 20 stale document; and in `detail` the
--- index of the row at fault.
+-- somebody else and `patient` is false, 9 stale timer, 10 message handled before, 11 stale lease, 12 stale parked key, 20 stale
+-- document; and in `detail` the index of the row at fault.
 -- For each entry: `base`, the version that the stream had before it. For each event: its position. `queued` is the last
 -- number that a message got, `transaction` the transaction's id.
 -- A caller with any other status than 0 has changed nothing.
@@ -30,8 +33,9 @@ CREATE FUNCTION {schema}.commit(
     v_entry integer[], v_index bigint[], v_id uuid[], v_name text[], v_schema bigint[], v_payload text[],
     v_occurred timestamptz[], v_correlation uuid[], v_causation uuid[], v_actor text[], v_tenant text[],
     v_traceparent text[], v_headers text[], v_tags text[],
-    c_caller integer[] DEFAULT NULL, c_name text[] DEFAULT NULL, c_expected bigint[] DEFAULT NULL,
-    c_epoch uuid[] DEFAULT NULL, c_position bigint[] DEFAULT NULL, c_event uuid[] DEFAULT NULL,
+    -- Without a fence, a lane that nobody has on lease.
+    c_caller integer[] DEFAULT NULL, c_name text[] DEFAULT NULL, c_lane integer[] DEFAULT NULL, c_fence bigint[] DEFAULT NULL,
+    c_expected bigint[] DEFAULT NULL, c_epoch uuid[] DEFAULT NULL, c_position bigint[] DEFAULT NULL, c_event uuid[] DEFAULT NULL,
     p_caller integer[] DEFAULT NULL, p_process text[] DEFAULT NULL, p_key text[] DEFAULT NULL,
     p_expected bigint[] DEFAULT NULL, p_revision bigint[] DEFAULT NULL, p_status text[] DEFAULT NULL, p_body text[] DEFAULT NULL,
     a_caller integer[] DEFAULT NULL, a_queue text[] DEFAULT NULL, a_id uuid[] DEFAULT NULL,
@@ -50,6 +54,9 @@ CREATE FUNCTION {schema}.commit(
     i_caller integer[] DEFAULT NULL, i_consumer text[] DEFAULT NULL, i_id uuid[] DEFAULT NULL, i_outputs text[] DEFAULT NULL,
     -- The revision that a document must have: 0 that it must not exist, NULL whatever it has; and whether it stays as it is.
     d_expected bigint[] DEFAULT NULL, d_keep boolean[] DEFAULT NULL,
+    k_caller integer[] DEFAULT NULL, k_subscription text[] DEFAULT NULL, k_kind integer[] DEFAULT NULL, k_key text[] DEFAULT NULL,
+    k_position bigint[] DEFAULT NULL, k_event uuid[] DEFAULT NULL, k_attempts bigint[] DEFAULT NULL, k_error text[] DEFAULT NULL,
+    k_fingerprint text[] DEFAULT NULL,
     OUT status integer[], OUT detail integer[], OUT base bigint[], OUT positions bigint[], OUT queued bigint,
     OUT transaction text
 ) LANGUAGE plpgsql VOLATILE
@@ -104,20 +111,55 @@ BEGIN
     IF c_name IS NOT NULL THEN
         FOR r IN
             WITH found AS MATERIALIZED (
-                SELECT t.name, t.position FROM {schema}.checkpoints t WHERE t.name = ANY (c_name)
-                ORDER BY t.name FOR UPDATE
+                SELECT t.name, t.lane, t.position, t.fence, t.owner
+                FROM unnest(c_name, c_lane) u(name, lane)
+                JOIN {schema}.checkpoints t ON t.name = u.name AND t.lane = u.lane
+                ORDER BY t.name, t.lane FOR UPDATE OF t
             )
-            SELECT c.caller, c.ord
-            FROM unnest(c_caller, c_name, c_expected) WITH ORDINALITY c(caller, name, expected, ord)
-            LEFT JOIN found ON found.name = c.name
+            SELECT c.caller, c.ord,
+                   found.name IS NULL AND EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c.name)
+                       OR CASE WHEN found.owner IS NOT NULL THEN found.fence END IS DISTINCT FROM c.fence AS fenced_out
+            FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected)
+                WITH ORDINALITY c(caller, name, lane, fence, expected, ord)
+            LEFT JOIN found ON found.name = c.name AND found.lane = c.lane
             WHERE found.position IS DISTINCT FROM c.expected
+               OR CASE WHEN found.owner IS NOT NULL THEN found.fence END IS DISTINCT FROM c.fence
+               -- A lane that the subscription does not have.
+               OR found.name IS NULL AND EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c.name)
             ORDER BY c.ord
         LOOP
             IF status[r.caller] = 0 THEN
                 stale := true;
-                status[r.caller] := 2;
+                status[r.caller] := CASE WHEN r.fenced_out THEN 11 ELSE 2 END;
                 detail[r.caller] := r.ord;
             END IF;
+        END LOOP;
+    END IF;
+    IF k_key IS NOT NULL THEN
+        PERFORM 1
+        FROM (SELECT DISTINCT subscription, key FROM unnest(k_subscription, k_key) u(subscription, key)) u
+        JOIN {schema}.parked_keys t ON t.subscription = u.subscription AND t.key = u.key
+        ORDER BY t.subscription, t.key FOR UPDATE OF t;
+        i := 1;
+        WHILE i <= cardinality(k_key) LOOP
+            who := k_caller[i];
+            k := i;
+            WHILE k_caller[k + 1] = who LOOP
+                k := k + 1;
+            END LOOP;
+            -- Whether it can be done is tried out, and taken back: the first thing may be what the next one takes for granted.
+            BEGIN
+                j := {schema}.park(k_subscription[i:k], k_kind[i:k], k_key[i:k], k_position[i:k], k_event[i:k], k_attempts[i:k],
+                                   k_error[i:k], k_fingerprint[i:k]);
+                RAISE EXCEPTION USING ERRCODE = 'UN000';
+            EXCEPTION WHEN SQLSTATE 'UN000' THEN
+                IF j > 0 AND status[who] = 0 THEN
+                    stale := true;
+                    status[who] := 12;
+                    detail[who] := i + j - 1;
+                END IF;
+            END;
+            i := k + 1;
         END LOOP;
     END IF;
     IF p_key IS NOT NULL THEN
@@ -421,22 +463,48 @@ BEGIN
     IF c_name IS NOT NULL THEN
         UPDATE {schema}.checkpoints t
         SET epoch = c.epoch, position = c.position, event_id = c.event, saved_at = clock_timestamp()
-        FROM unnest(c_caller, c_name, c_expected, c_epoch, c_position, c_event) c(caller, name, expected, epoch, position, event)
-        WHERE t.name = c.name AND c.expected IS NOT NULL AND status[c.caller] = 0;
-        SELECT count(*) INTO wanted FROM unnest(c_caller, c_expected) c(caller, expected)
-        WHERE c.expected IS NULL AND status[c.caller] = 0;
-        IF wanted > 0 THEN
-            INSERT INTO {schema}.checkpoints (name, epoch, position, event_id)
-            SELECT c.name, c.epoch, c.position, c.event
-            FROM unnest(c_caller, c_name, c_expected, c_epoch, c_position, c_event) c(caller, name, expected, epoch, position, event)
-            WHERE c.expected IS NULL AND status[c.caller] = 0
-            ORDER BY c.name
-            ON CONFLICT DO NOTHING;
-            GET DIAGNOSTICS stored = ROW_COUNT;
-            IF stored <> wanted THEN
-                RAISE EXCEPTION 'a checkpoint was begun by somebody else at the same time' USING ERRCODE = 'UN001';
+        FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected, c_epoch, c_position, c_event)
+            c(caller, name, lane, fence, expected, epoch, position, event)
+        WHERE t.name = c.name AND t.lane = c.lane AND status[c.caller] = 0
+            -- A row that has come since.
+            AND t.position IS NOT DISTINCT FROM c.expected
+            AND CASE WHEN t.owner IS NOT NULL THEN t.fence END IS NOT DISTINCT FROM c.fence;
+        GET DIAGNOSTICS stored = ROW_COUNT;
+        IF stored < cardinality(c_name) THEN
+            SELECT count(*) - stored INTO wanted FROM unnest(c_caller) c(caller) WHERE status[c.caller] = 0;
+            IF wanted > 0 THEN
+                -- Nobody may be about to claim the subscription, who would not count this lane among those that were written to.
+                PERFORM pg_advisory_xact_lock_shared({schema}.draw_class(), {schema}.begin_key(c.name))
+                FROM (SELECT DISTINCT u.name FROM unnest(c_name) u(name) ORDER BY u.name) c;
+                INSERT INTO {schema}.checkpoints (name, lane, epoch, position, event_id)
+                SELECT c.name, c.lane, c.epoch, c.position, c.event
+                FROM unnest(c_caller, c_name, c_lane, c_fence, c_expected, c_epoch, c_position, c_event)
+                    c(caller, name, lane, fence, expected, epoch, position, event)
+                WHERE c.expected IS NULL AND c.fence IS NULL AND status[c.caller] = 0
+                  AND NOT EXISTS (SELECT FROM {schema}.subscriptions s WHERE s.name = c.name)
+                ORDER BY c.name, c.lane
+                ON CONFLICT DO NOTHING;
+                GET DIAGNOSTICS stored = ROW_COUNT;
+                IF stored <> wanted THEN
+                    RAISE EXCEPTION 'a checkpoint was begun by somebody else at the same time' USING ERRCODE = 'UN001';
+                END IF;
             END IF;
         END IF;
+    END IF;
+    IF k_key IS NOT NULL THEN
+        i := 1;
+        WHILE i <= cardinality(k_key) LOOP
+            who := k_caller[i];
+            k := i;
+            WHILE k_caller[k + 1] = who LOOP
+                k := k + 1;
+            END LOOP;
+            IF status[who] = 0 AND {schema}.park(k_subscription[i:k], k_kind[i:k], k_key[i:k], k_position[i:k], k_event[i:k],
+                                                 k_attempts[i:k], k_error[i:k], k_fingerprint[i:k]) > 0 THEN
+                RAISE EXCEPTION 'a key was parked by somebody else at the same time' USING ERRCODE = 'UN001';
+            END IF;
+            i := k + 1;
+        END LOOP;
     END IF;
     IF p_key IS NOT NULL THEN
         UPDATE {schema}.processes t

@@ -2,6 +2,7 @@
 //!
 //! Long because every parameter has its line.
 
+mod lanes;
 mod outcome;
 mod processes;
 
@@ -10,10 +11,11 @@ use std::collections::BTreeMap;
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uno_core::{
     Acknowledgement, CheckpointWrite, DocumentChange, DocumentWrite, ExpectedVersion, InboxWrite,
-    NewEvent, NewMessage, Snapshot, StreamId, TimerWrite,
+    NewEvent, NewMessage, ParkingWrite, Snapshot, StreamId, SubscriptionName, TimerWrite,
 };
 
 pub(crate) use self::{
+    lanes::fence,
     outcome::{Outcome, Verdict},
     processes::micros,
 };
@@ -32,8 +34,10 @@ const EVERYTHING: &str = "SELECT status, detail, base, positions, queued, transa
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
      $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, \
      $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, \
-     $60, $61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75, $76, $77, \
-     d_expected => $78, d_keep => $79)";
+     $60, $61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75, $76, $77, $78, $79, \
+     d_expected => $80, d_keep => $81, \
+     k_caller => $82, k_subscription => $83, k_kind => $84, k_key => $85, \
+     k_position => $86, k_event => $87, k_attempts => $88, k_error => $89, k_fingerprint => $90)";
 
 /// How a batch is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,7 @@ pub(crate) struct Batch<'a> {
     /// With the entry (from 1) that the event belongs to, and its place in it (from 1).
     events: Vec<(i32, i64, &'a NewEvent)>,
     checkpoints: Vec<(i32, &'a CheckpointWrite)>,
+    parking: Vec<(i32, &'a (SubscriptionName, ParkingWrite))>,
     processes: Vec<(i32, &'a Save)>,
     acknowledgements: Vec<(i32, &'a Acknowledgement)>,
     messages: Vec<(i32, &'a NewMessage)>,
@@ -76,6 +81,7 @@ impl<'a> Batch<'a> {
             entries: Vec::new(),
             events: Vec::new(),
             checkpoints: Vec::new(),
+            parking: Vec::new(),
             processes: Vec::new(),
             acknowledgements: Vec::new(),
             messages: Vec::new(),
@@ -124,6 +130,8 @@ impl<'a> Batch<'a> {
         }
         self.checkpoints
             .extend(commit.checkpoints.iter().map(|write| (caller, write)));
+        self.parking
+            .extend(commit.parking.iter().map(|write| (caller, write)));
         self.processes
             .extend(commit.processes.iter().map(|save| (caller, save)));
         self.acknowledgements
@@ -164,9 +172,9 @@ impl<'a> Batch<'a> {
         let query = query.bind(shared.options.lock_timeout_setting());
         let mut query = self.bind_events(self.bind_entries(query));
         if others {
-            query = self.bind_rest(self.bind_state(query));
-            query = self.bind_processes(query);
-            query = self.bind_guards(query);
+            query = self.bind_state(self.bind_checkpoints(query));
+            query = self.bind_processes(self.bind_rest(query));
+            query = self.bind_parking(self.bind_guards(query));
         }
         let row = query.fetch_one(session.connection()).await?;
         Outcome::decode(&row)
@@ -306,27 +314,9 @@ impl<'a> Batch<'a> {
     }
 
     fn bind_state<'q>(&self, query: Bound<'q>) -> Bound<'q> {
-        let c = &self.checkpoints;
         let p = &self.processes;
         let a = &self.acknowledgements;
         query
-            .bind(column(c, |(caller, _)| *caller))
-            .bind(column(c, |(_, write)| write.subscription().as_str()))
-            .bind(column(c, |(_, write)| {
-                write.expected().map(|position| position.as_i64())
-            }))
-            .bind(column(c, |(_, write)| {
-                PgUuid(*write.checkpoint().epoch().as_uuid())
-            }))
-            .bind(column(c, |(_, write)| {
-                write.checkpoint().position().as_i64()
-            }))
-            .bind(column(c, |(_, write)| {
-                write
-                    .checkpoint()
-                    .event_id()
-                    .map(|id| PgUuid(*id.as_uuid()))
-            }))
             .bind(column(p, |(caller, _)| *caller))
             .bind(column(p, |(_, save)| save.write.process()))
             .bind(column(p, |(_, save)| save.write.key()))

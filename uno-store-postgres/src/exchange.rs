@@ -1,14 +1,17 @@
 //! Transactions on a session, and exchanges that the caller can't cancel.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uno_core::StoreError;
 
 use crate::{
     fault::Fault,
     pool::{Pool, Session},
 };
+
+/// How often an exchange is begun anew.
+const STARTS: u32 = 10;
 
 /// An exchange with the server on a borrowed session.
 pub(crate) type Exchange<'s, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 's>>;
@@ -40,6 +43,42 @@ where
                 settle(session, result)
             }
             result => settle(session, result),
+        }
+    });
+    let result = task.await.unwrap_or_else(|_| Err(Fault::ended()));
+    result.map_err(|fault| fault.into_store_error(location))
+}
+
+/// The same for an exchange that changes something in a transaction of its own, and comes to the same when it is done twice. It is
+/// begun anew when somebody else was faster in a way that only a fresh start can judge.
+pub(crate) async fn write<T, F>(
+    pool: &Arc<Pool>,
+    location: &str,
+    exchange: F,
+) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: for<'s> Fn(&'s mut Session) -> Exchange<'s, T> + Send + Sync + 'static,
+{
+    let mut permit = Some(pool.permit().await?);
+    let pool = Arc::clone(pool);
+    let task = tokio::spawn(async move {
+        let (mut start, mut linked) = (0, false);
+        loop {
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => pool.permit().await.map_err(Fault::Store)?,
+            };
+            let mut session = pool.session(permit).await?;
+            match bounded(&mut session, &exchange).await {
+                Err(fault) if fault.is_retryable() && start < STARTS => {
+                    session.give_back();
+                    start += 1;
+                    sleep(Duration::from_millis(2) * start).await;
+                }
+                Err(Fault::Link(_)) if session.is_reused() && !linked => linked = true,
+                result => return settle(session, result),
+            }
         }
     });
     let result = task.await.unwrap_or_else(|_| Err(Fault::ended()));

@@ -6,7 +6,7 @@ use uno_core::StoreError;
 use crate::{fault::Fault, pool::Session};
 
 /// All there ever were, in order. Append-only: a released migration is never changed.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         version: 1,
         name: "tables",
@@ -26,6 +26,11 @@ const MIGRATIONS: [Migration; 4] = [
         version: 4,
         name: "import",
         text: include_str!("../migrations/0004_import.sql"),
+    },
+    Migration {
+        version: 5,
+        name: "lanes",
+        text: include_str!("../migrations/0005_lanes.sql"),
     },
 ];
 

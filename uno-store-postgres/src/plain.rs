@@ -7,8 +7,9 @@ use std::{
 
 use uno_core::{
     Acknowledgement, AppendError, CheckpointWrite, Commit, CommitError, DocumentChange,
-    DocumentWrite, InboxWrite, Limits, NewMessage, Payload, ProcessWrite, Refusal, Snapshot, Stale,
-    StreamAppend, StreamId, TimerWrite, Version, Work,
+    DocumentWrite, InboxWrite, Limits, NewMessage, ParkedFailure, ParkingWrite, Payload,
+    ProcessWrite, Refusal, Snapshot, Stale, StreamAppend, StreamId, SubscriptionName, TimerWrite,
+    Version, Work,
 };
 
 /// A commit without work, checked.
@@ -19,6 +20,8 @@ pub(crate) struct Plain {
     pub(crate) snapshots: Vec<Snapshot>,
     pub(crate) documents: Vec<DocumentWrite>,
     pub(crate) checkpoints: Vec<CheckpointWrite>,
+    /// What is parked and taken off with them, in order.
+    pub(crate) parking: Vec<(SubscriptionName, ParkingWrite)>,
     pub(crate) processes: Vec<Save>,
     pub(crate) messages: Vec<NewMessage>,
     pub(crate) acknowledgements: Vec<Acknowledgement>,
@@ -42,12 +45,14 @@ impl Plain {
         limits: &Limits,
     ) -> Result<(Self, Vec<Work<Tx>>), CommitError> {
         limits.check_commit(&commit).map_err(AppendError::Refused)?;
+        let parking = parking(&commit.checkpoints);
         let plain = Self {
             appends: commit.appends,
             unchanged: commit.unchanged,
             snapshots: newest(commit.snapshots),
             documents: last(commit.documents)?,
             checkpoints: moves(commit.checkpoints)?,
+            parking,
             processes: saves(commit.processes)?,
             messages: commit.messages,
             acknowledgements: commit.acknowledgements,
@@ -57,6 +62,22 @@ impl Plain {
         plain.check_ids()?;
         plain.check_queues()?;
         Ok((plain, commit.work))
+    }
+
+    /// The move of a checkpoint alone.
+    pub(crate) fn from_checkpoint(
+        write: CheckpointWrite,
+        limits: &Limits,
+    ) -> Result<Self, CommitError> {
+        limits
+            .check_checkpoint(&write)
+            .map_err(AppendError::Refused)?;
+        let checkpoints = vec![write];
+        Ok(Self {
+            parking: parking(&checkpoints),
+            checkpoints,
+            ..Self::default()
+        })
     }
 
     /// Events alone.
@@ -136,7 +157,15 @@ impl Plain {
             .snapshots
             .iter()
             .map(|snapshot| snapshot.body().len() + 100);
+        let parking = self.parking.iter().map(|(_, write)| match write {
+            ParkingWrite::Park {
+                failure: Some(failure),
+                ..
+            } => write.key().len() + failure_size(failure) + 150,
+            _ => write.key().len() + 150,
+        });
         events.sum::<usize>()
+            + parking.sum::<usize>()
             + documents.sum::<usize>()
             + processes.sum::<usize>()
             + histories.sum::<usize>()
@@ -172,7 +201,12 @@ impl Plain {
         others.extend(
             self.checkpoints
                 .iter()
-                .map(|checkpoint| hash((3, checkpoint.subscription()))),
+                .map(|checkpoint| hash((3, checkpoint.subscription(), checkpoint.of_lane()))),
+        );
+        others.extend(
+            self.parking
+                .iter()
+                .map(|(subscription, write)| hash((8, subscription, write.key()))),
         );
         others.extend(
             self.processes
@@ -251,19 +285,44 @@ pub(crate) fn message_in_use(message: &NewMessage) -> AppendError {
     AppendError::Refused(Refusal::new("message.id", reason))
 }
 
+/// What is parked and taken off with these moves, in order.
+fn parking(writes: &[CheckpointWrite]) -> Vec<(SubscriptionName, ParkingWrite)> {
+    let of = |write: &CheckpointWrite| {
+        let subscription = write.subscription().clone();
+        let parked = write.parked().iter().cloned();
+        parked
+            .map(move |parked| (subscription.clone(), parked))
+            .collect::<Vec<_>>()
+    };
+    writes.iter().flat_map(of).collect()
+}
+
+fn failure_size(failure: &ParkedFailure) -> usize {
+    failure.error().len() + failure.fingerprint().len()
+}
+
 /// The moves of each checkpoint as one: they take effect together.
 fn moves(writes: Vec<CheckpointWrite>) -> Result<Vec<CheckpointWrite>, CommitError> {
     let mut kept: Vec<CheckpointWrite> = Vec::with_capacity(writes.len());
     for write in writes {
-        let name = write.subscription();
-        match kept
-            .iter_mut()
-            .find(|earlier| earlier.subscription() == name)
-        {
+        let (name, lane) = (write.subscription(), write.of_lane());
+        let same = |earlier: &&mut CheckpointWrite| {
+            (earlier.subscription(), earlier.of_lane()) == (name, lane)
+        };
+        match kept.iter_mut().find(same) {
             None => kept.push(write),
+            // A lane has one lease at a time.
+            Some(earlier) if write.fence() != earlier.fence() => {
+                let subscription = name.clone();
+                return Err(CommitError::Stale(Stale::Lease { subscription, lane }));
+            }
             Some(earlier) if write.expected() == Some(earlier.checkpoint().position()) => {
-                *earlier =
+                let whole =
                     CheckpointWrite::new(name.clone(), earlier.expected(), write.checkpoint());
+                *earlier = match write.fence() {
+                    Some(fence) => whole.fenced(lane, fence),
+                    None => whole.lane(lane),
+                };
             }
             Some(_) => return Err(CommitError::Stale(Stale::Checkpoint(name.clone()))),
         }

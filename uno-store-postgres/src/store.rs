@@ -6,6 +6,8 @@ mod documents;
 mod events;
 mod import;
 mod inbox;
+mod lanes;
+mod parking;
 mod processes;
 mod status;
 mod timers;

@@ -1,10 +1,13 @@
-//! Rows of the log as recorded events.
+//! Rows of tables as what they stand for.
+
+use std::num::NonZeroU16;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use uno_core::{
-    CorrelationId, Document, EventId, EventName, Metadata, Payload, Position, ProcessRecord,
-    ProcessStatus, RecordedEvent, RecordedParts, SchemaVersion, StoreError, StreamId, Version,
+    Checkpoint, CorrelationId, Document, EventId, EventName, Fence, Lane, LeaseOwner, Metadata,
+    Payload, Position, ProcessRecord, ProcessStatus, RecordedEvent, RecordedParts, SchemaVersion,
+    StoreEpoch, StoreError, StreamId, Version,
 };
 use uuid::Uuid;
 
@@ -133,6 +136,70 @@ pub(crate) fn process(
         status,
         Payload::from_stored(body),
     ))
+}
+
+/// The checkpoint whose epoch, position and event are the columns from `first` on; `None` when it was never saved.
+pub(crate) fn checkpoint(row: &SqliteRow, first: usize) -> Result<Option<Checkpoint>, StoreError> {
+    let fault = || corrupt("the checkpoint of a subscription");
+    let Some(epoch) = column::<Option<&[u8]>>(row, first)? else {
+        return Ok(None);
+    };
+    let epoch = uuid(epoch).map(StoreEpoch::from_uuid).ok_or_else(fault)?;
+    let position = Position::try_from(column::<i64>(row, first + 1)?).map_err(|_| fault())?;
+    Ok(Some(match column::<Option<&[u8]>>(row, first + 2)? {
+        None => Checkpoint::start(epoch),
+        Some(id) => {
+            let id = uuid(id).map(EventId::from_uuid).ok_or_else(fault)?;
+            Checkpoint::after(epoch, position, id)
+        }
+    }))
+}
+
+/// The lane whose number is in a column.
+pub(crate) fn lane(row: &SqliteRow, index: usize) -> Result<Lane, StoreError> {
+    let number = u16::try_from(column::<i64>(row, index)?);
+    number
+        .map(Lane::new)
+        .map_err(|_| corrupt("the number of a lane"))
+}
+
+/// How many lanes there are.
+pub(crate) fn lane_count(count: i64) -> Result<NonZeroU16, StoreError> {
+    let count = u16::try_from(count).ok().and_then(NonZeroU16::new);
+    count.ok_or_else(|| corrupt("the number of lanes of a subscription"))
+}
+
+/// The fence in a column.
+pub(crate) fn fence(row: &SqliteRow, index: usize) -> Result<Fence, StoreError> {
+    let number = u64::try_from(column::<i64>(row, index)?);
+    number
+        .map(Fence::new)
+        .map_err(|_| corrupt("the fence of a lane"))
+}
+
+/// The owner whose id and name are the columns from `first` on.
+pub(crate) fn holder(row: &SqliteRow, first: usize) -> Result<Option<LeaseOwner>, StoreError> {
+    let Some(id) = column::<Option<&[u8]>>(row, first)? else {
+        return Ok(None);
+    };
+    let id = uuid(id).ok_or_else(|| corrupt("the holder of a lane"))?;
+    let name: String = column(row, first + 1)?;
+    Ok(Some(LeaseOwner::from_parts(id, name)))
+}
+
+/// The attempt whose position and number are the columns from `first` on.
+pub(crate) fn attempt(
+    row: &SqliteRow,
+    first: usize,
+) -> Result<Option<(Position, u32)>, StoreError> {
+    let Some(position) = column::<Option<i64>>(row, first)? else {
+        return Ok(None);
+    };
+    let number = u32::try_from(column::<i64>(row, first + 1)?);
+    match (Position::try_from(position), number) {
+        (Ok(position), Ok(number)) => Ok(Some((position, number))),
+        _ => Err(corrupt("an attempt in a lane")),
+    }
 }
 
 /// The value of a column.

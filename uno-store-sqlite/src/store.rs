@@ -1,8 +1,11 @@
 //! [`SqliteStore`]: a handle on the tasks that do the work.
 
+mod checkpoints;
 mod documents;
 mod events;
 mod inbox;
+mod lanes;
+mod parking;
 mod processes;
 mod timers;
 mod transactional;
@@ -13,6 +16,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_util::future::BoxFuture;
+use sqlx::{
+    Sqlite, SqliteConnection,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -22,12 +31,12 @@ use uno_core::{AppendError, Commit, CommitError, Receipt, StoreError};
 use crate::{
     SqliteStoreBuilder, SqliteTx, connect,
     core::Core,
-    error::closed,
+    error::{closed, store_error},
     hints,
     reader::Readers,
     settings::{Access, Settings},
     tx::refuse_nested,
-    writer::{CommitJob, Job, Plain, QUEUE, Writer},
+    writer::{Change, CommitJob, Hint, Job, Plain, QUEUE, Writer},
 };
 
 /// A store in a file. A clone is the same store.
@@ -159,6 +168,47 @@ impl SqliteStore {
             )
             .into()),
         }
+    }
+}
+
+impl SqliteStore {
+    /// Has a change that is no commit carried out. As with a commit, once it is accepted it is carried out whether or not somebody
+    /// waits for it, unless nobody does before it begins.
+    async fn change<T: Send + 'static>(
+        &self,
+        hint: Hint,
+        act: impl for<'c> FnOnce(
+            &'c mut SqliteConnection,
+            &'c Core,
+        ) -> BoxFuture<'c, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        let writer = self.writer()?;
+        let (reply, answer) = oneshot::channel();
+        let sent = writer
+            .send(Job::Change(Change::new(hint, act, reply)))
+            .await;
+        match (sent, answer.await) {
+            (Ok(()), Ok(result)) => result,
+            _ => Err(closed(&self.core().settings.location)),
+        }
+    }
+
+    /// Reads rows by a statement, alone.
+    async fn rows<T: Send + 'static>(
+        &self,
+        query: Query<'static, Sqlite, SqliteArguments>,
+        read: impl FnOnce(Vec<SqliteRow>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let location = self.core().settings.location.clone();
+        let found = self.readers().scan(move |connection| {
+            Box::pin(async move {
+                let rows = query.fetch_all(connection).await;
+                read(rows.map_err(|error| store_error(&location, error))?)
+            })
+        });
+        found.await
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! See `docs/design/sqlite.md` for why it is so, and what it costs.
 
+mod change;
 mod decide;
 mod facts;
 mod group;
 mod job;
+mod lanes;
+mod parking;
 mod processes;
 mod prune;
 mod sql;
@@ -20,7 +23,11 @@ use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::mpsc;
 use uno_core::StoreError;
 
-pub(crate) use self::job::{CommitJob, Job, Plain, Prune};
+pub(crate) use self::{
+    change::{Change, Hint},
+    job::{CommitJob, Job, Plain, Prune},
+    lanes::Division,
+};
 use crate::{connect, core::Core, schema, script::Script};
 
 /// How many jobs wait at most; a caller who comes when they are as many waits before it is accepted.
@@ -134,6 +141,7 @@ impl Writer {
                 let _gone = reply.send(result);
             }
             Some(Job::Prune(job)) => prune::carry_out(self, job).await,
+            Some(Job::Change(change)) => change.carry_out(self).await,
             Some(Job::Close) => return Next::End,
             None => {}
         }

@@ -7,6 +7,7 @@ mod fixture;
 mod harness;
 mod list;
 mod run;
+mod subscribing;
 mod together;
 mod trial;
 
@@ -27,7 +28,19 @@ pub mod documents;
     clippy::missing_errors_doc,
     reason = "a case says what it wants of a store; if it is not so, it fails"
 )]
+pub mod leases;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
 pub mod log;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod parking;
 #[expect(
     clippy::missing_panics_doc,
     clippy::missing_errors_doc,

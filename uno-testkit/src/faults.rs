@@ -33,6 +33,7 @@ mod everywhere;
 mod plan;
 mod records;
 mod store;
+mod subscriptions;
 
 pub use self::{
     everywhere::at_every,

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, CheckpointStore, Decoder, EventStore, StoreError};
+use uno_core::{Backend, Decoder, EventStore, StoreError, SubscriptionStore};
 use uno_cqrs::{CommandBus, QueryBus};
 use uno_events::{EventBus, Subscription, SubscriptionManager};
 
@@ -28,6 +28,8 @@ pub struct Uno<B: Backend> {
     pub(crate) backend: Arc<B>,
     pub(crate) decoder: Decoder,
     pub(crate) poll: Duration,
+    pub(crate) lease: Option<Duration>,
+    pub(crate) instance: Option<Arc<str>>,
     pub(crate) commands: CommandBus<B>,
     pub(crate) queries: QueryBus,
     pub(crate) bus: EventBus,
@@ -59,12 +61,17 @@ impl<B: Backend> Uno<B> {
         // Asked first, so that a store that can't be used is told here, and not by every subscription.
         let head = self.backend.head().await?;
         let store: Arc<dyn EventStore> = Arc::clone(&self.backend) as _;
-        let checkpoints: Arc<dyn CheckpointStore> = Arc::clone(&self.backend) as _;
-        let manager = SubscriptionManager::builder(store, checkpoints)
+        let subscriptions: Arc<dyn SubscriptionStore> = Arc::clone(&self.backend) as _;
+        let mut manager = SubscriptionManager::builder(store, subscriptions)
             .decoder(self.decoder.clone())
-            .poll_interval(self.poll)
-            .build();
-        App::start(self, manager, head).await
+            .poll_interval(self.poll);
+        if let Some(lease) = self.lease {
+            manager = manager.lease(lease);
+        }
+        if let Some(name) = &self.instance {
+            manager = manager.instance(Arc::clone(name));
+        }
+        App::start(self, manager.build(), head).await
     }
 }
 

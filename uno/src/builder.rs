@@ -21,6 +21,8 @@ pub struct UnoBuilder<B: Backend> {
     backend: Arc<B>,
     decoder: Decoder,
     poll: Duration,
+    lease: Option<Duration>,
+    instance: Option<Arc<str>>,
     conflicts: RetryPolicy,
     budget: RetryBudget,
     commands: CommandBusBuilder<B>,
@@ -40,6 +42,8 @@ impl<B: Backend> UnoBuilder<B> {
             backend,
             decoder: Decoder::new(),
             poll: Duration::from_millis(500),
+            lease: None,
+            instance: None,
             conflicts: RetryPolicy::default(),
             budget: RetryBudget::default(),
             queries: QueryBus::builder(),
@@ -60,6 +64,23 @@ impl<B: Backend> UnoBuilder<B> {
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll = interval;
+        self
+    }
+
+    /// The name of this process among those that run the application: what others are told of who does what. A later run that bears the
+    /// same name takes over what this one had in hand at once, without waiting for its leases to run out, so no two
+    /// that live at the same time may have one. Unless it is said, nothing is taken over before its time.
+    #[must_use]
+    pub fn instance(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
+    /// For how long lanes of subscriptions are on lease: after so long, other processes take over from one that died. Five seconds
+    /// unless it is said.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
         self
     }
 
@@ -203,6 +224,8 @@ impl<B: Backend> UnoBuilder<B> {
             backend: self.backend,
             decoder: self.decoder,
             poll: self.poll,
+            lease: self.lease,
+            instance: self.instance,
             commands,
             queries: self.queries.build()?,
             bus: EventBus::new(),

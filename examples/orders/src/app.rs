@@ -17,7 +17,8 @@ use crate::{
 
 /// Every context, the saga, the read models and the handlers, on one store.
 pub fn wire<B: Backend>(store: Arc<B>, world: &World) -> Result<Uno<B>, BuildError> {
-    let app = Uno::builder(store);
+    // One process at a time: one that is started again goes on at once with what the one before had in hand.
+    let app = Uno::builder(store).instance("orders");
     let app = Orders::register(app);
     let app = Payments::register(app);
     let app = Inventory::register(app);

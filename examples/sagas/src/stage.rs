@@ -38,7 +38,9 @@ pub async fn tell<S: Story>() -> anyhow::Result<()> {
 /// # Errors
 /// When an act fails.
 pub async fn play<S: Story, B: Backend>(store: Arc<B>, world: &World) -> anyhow::Result<()> {
-    let uno = S::wire(Uno::builder(store), world).saga::<S>().build()?;
+    let uno = S::wire(Uno::builder(store).instance("stage"), world)
+        .saga::<S>()
+        .build()?;
     uno.migrate().await?;
     let app = uno.start().await?;
     let stage = Stage::new(app, world)?;

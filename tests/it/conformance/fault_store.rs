@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{task::yield_now, time::Instant};
 use uno_core::{
     AppendError, BoxError, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError,
-    DocumentStore as _, DocumentWrite, EventName, EventStore as _, ExpectedVersion, NewEvent,
-    Payload, ReadStream, SchemaVersion, Stale, StoreEpoch, StreamAppend, StreamId,
-    SubscriptionName, Transactional as _, Work,
+    DocumentStore as _, DocumentWrite, EventName, EventStore as _, ExpectedVersion, Fence, Lane,
+    LaneAttempt, LaneClaim, LaneRecord, LaneRelease, LeaseOwner, LeaseStore as _, NewEvent,
+    ParkingRequest, ParkingStore as _, Payload, Position, ReadStream, SchemaVersion, Stale,
+    StoreEpoch, StreamAppend, StreamId, SubscriptionName, Transactional as _, Work,
 };
 use uno_store_memory::{MemoryStore, MemoryTx};
 use uno_testkit::{
@@ -180,9 +181,96 @@ async fn a_conflict_says_what_is() -> Result<(), BoxError> {
         "{ended:?}"
     );
     assert_eq!(
-        (stored(&store).await?, store.load_checkpoint(&name).await?),
+        (
+            stored(&store).await?,
+            store.load_checkpoint(&name, Lane::FIRST).await?
+        ),
         (1, None)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_was_made_or_not() -> Result<(), BoxError> {
+    let held = |listed: &[LaneRecord]| listed.iter().any(|lane| lane.holder().is_some());
+    for (fault, made, then) in [
+        (Fault::Unavailable, false, false),
+        (Fault::UnknownStored, true, true),
+        (Fault::UnknownLost, false, false),
+        (Fault::UnknownLate, false, true),
+    ] {
+        let store = store(Faults::none().nth(Call::ClaimLanes, 1, fault));
+        let (name, owner) = (SubscriptionName::new("mail")?, LeaseOwner::new("ada"));
+        let claim = LaneClaim::new(name.clone(), owner, Duration::from_secs(3600));
+        let lost = store.claim_lanes(claim).await;
+        assert!(lost.is_err_and(|error| error.is_transient()), "{fault:?}");
+        let listed = store.list_lanes(&name).await?;
+        assert_eq!(held(&listed), made, "{fault:?}");
+        // The next write, whatever it is, comes after what is late.
+        let other = LeaseOwner::new("bob");
+        let release = LaneRelease::leaving(name.clone(), other);
+        store.release_lanes(release).await?;
+        let listed = store.list_lanes(&name).await?;
+        assert_eq!(held(&listed), then, "{fault:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_call_of_a_subscription_fails_by_plan() -> Result<(), BoxError> {
+    let calls = [
+        Call::LoadCheckpoint,
+        Call::SaveCheckpoint,
+        Call::ListCheckpoints,
+        Call::ClaimLanes,
+        Call::ReleaseLanes,
+        Call::NoteAttempt,
+        Call::ResetLanes,
+        Call::ListLanes,
+        Call::ListParked,
+        Call::ParkedKey,
+        Call::ParkedEvents,
+        Call::ParkedGroups,
+        Call::CountParked,
+        Call::Request,
+        Call::RequestAll,
+        Call::ListRequests,
+    ];
+    let (name, owner) = (SubscriptionName::new("mail")?, LeaseOwner::new("ada"));
+    let claim = LaneClaim::new(name.clone(), owner.clone(), Duration::from_secs(3600));
+    let place = Checkpoint::start(StoreEpoch::new());
+    let (lane, fence, retry) = (Lane::FIRST, Fence::new(1), ParkingRequest::Retry);
+    let attempt = LaneAttempt::new(name.clone(), lane, fence, Position::START, 1);
+    let release = LaneRelease::leaving(name.clone(), owner);
+    let write = CheckpointWrite::new(name.clone(), None, place).fenced(lane, fence);
+    for call in calls {
+        let store = store(Faults::none().from(call, 1, Fault::Unavailable));
+        let failed = [
+            store.claim_lanes(claim.clone()).await.is_err(),
+            store.load_checkpoint(&name, lane).await.is_err(),
+            store.list_checkpoints().await.is_err(),
+            store.list_lanes(&name).await.is_err(),
+            store.list_parked(&name, None, 9).await.is_err(),
+            store.parked_key(&name, "a").await.is_err(),
+            store
+                .parked_events(&name, "a", Position::START, 9)
+                .await
+                .is_err(),
+            store.parked_groups(&name).await.is_err(),
+            store.count_parked(&name).await.is_err(),
+            store.request(&name, "a", retry).await.is_err(),
+            store.request_all(&name, "a", retry).await.is_err(),
+            store.list_requests(&name, 9).await.is_err(),
+            // These find the lane held, unless the claim was what failed.
+            call != Call::ClaimLanes && store.save_checkpoint(write.clone()).await.is_err(),
+            call != Call::ClaimLanes && store.note_attempt(attempt.clone()).await.is_err(),
+            store.reset_lanes(&name, place).await.is_err(),
+            store.release_lanes(release.clone()).await.is_err(),
+        ];
+        let failed = failed.into_iter().filter(|failed| *failed).count();
+        assert_eq!(failed, 1, "{call:?}");
+        assert_eq!(store.calls(call), 1, "{call:?}");
+    }
     Ok(())
 }
 

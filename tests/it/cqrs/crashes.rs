@@ -128,7 +128,7 @@ pub(super) async fn a_store_that_panics_closes_no_lane<H: BackendHarness>(
 }
 
 /// Keeps the balances of all accounts, in batches of two events.
-pub(super) async fn project<B: Backend>(store: &Arc<B>) -> SubscriptionManager {
+pub(super) async fn project<B: Backend>(store: &Arc<B>, instance: &str) -> SubscriptionManager {
     let projector = DocumentProjector::new(Balances, Arc::clone(store), Decoder::new()).unwrap();
     let quick = uno_events::RetryPolicy::new()
         .retries(2)
@@ -137,10 +137,11 @@ pub(super) async fn project<B: Backend>(store: &Arc<B>) -> SubscriptionManager {
     let subscription = Subscription::new(name, Replay::Safe, Arc::new(projector));
     let (log, checkpoints) = (Arc::clone(store), Arc::clone(store));
     let manager = SubscriptionManager::builder(log, checkpoints)
+        .instance(instance)
         .poll_interval(Duration::from_millis(5))
         .build();
     manager
-        .subscribe(subscription.batch_size(2).retry(quick))
+        .subscribe(subscription.batch_size(2).retry(quick).no_parking())
         .unwrap();
     manager.start_all().await.unwrap();
     manager
@@ -161,7 +162,7 @@ pub(super) async fn documents_take_every_event_once_whatever_the_store_says<H: B
                 total += 1;
             }
             let faulty = Faulty::at(store, number, fault);
-            let manager = project(&faulty).await;
+            let manager = project(&faulty, "one").await;
             tokio::select! {
                 idle = in_time(manager.until_idle()) => idle.unwrap(),
                 () = faulty.died() => assert!(fault.is_death(), "{name}"),
@@ -170,7 +171,7 @@ pub(super) async fn documents_take_every_event_once_whatever_the_store_says<H: B
                 manager.stop_all().await;
             }
             drop(manager);
-            let manager = project(store).await;
+            let manager = project(store, "one").await;
             in_time(manager.until_idle()).await.unwrap();
             manager.stop_all().await;
             faulty.catch_up().await;
@@ -186,7 +187,7 @@ pub(super) async fn two_projectors_take_every_event_once<H: BackendHarness>(
     store: &Store<H>,
     _: &Guard<H>,
 ) {
-    let managers = [project(store).await, project(store).await];
+    let managers = [project(store, "one").await, project(store, "other").await];
     let runner = Runner::new(Arc::clone(store));
     for n in 0..30 {
         let run = runner.run(Metadata::new(), |uow| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uno_core::{
     Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit, Decoder, DocumentStore,
-    DocumentWrite, Envelope, Payload, Position, SubscriptionName,
+    DocumentWrite, Envelope, Lane, Payload, Position, SubscriptionName,
 };
 use uno_cqrs::{DocumentProjection, DocumentProjector, Documents, ReadDocumentError};
 use uno_events::{Batch, ConsumeError, Consumer, StopReason};
@@ -105,7 +105,7 @@ pub(super) async fn documents_follow_the_log<H: BackendHarness>(
     _: &Guard<H>,
 ) {
     let documents = Documents::<Balances>::new(Arc::clone(store) as _);
-    let manager = project(store).await;
+    let manager = project(store, "one").await;
     let balance = |events, cents| Balance {
         events,
         cents,
@@ -145,10 +145,13 @@ pub(super) async fn a_document_that_can_not_be_read_stops_at_its_event<H: Backen
     // Nothing of the batch is kept.
     let documents = Documents::<Balances>::new(Arc::clone(store) as _);
     assert_eq!(documents.get("ada").await.unwrap(), None);
-    assert_eq!(store.load_checkpoint(&name()).await.unwrap(), None);
+    assert_eq!(
+        store.load_checkpoint(&name(), Lane::FIRST).await.unwrap(),
+        None
+    );
 
     // In a subscription, what comes before it is handled, and it goes on once the document can be read.
-    let manager = project(store).await;
+    let manager = project(store, "one").await;
     assert!(in_time(manager.until_idle()).await.is_err());
     let status = manager.status_of(&name()).await.unwrap();
     let why = status.state().failure().unwrap().clone();
@@ -212,7 +215,7 @@ pub(super) async fn a_panic_stops_at_its_event<H: BackendHarness>(
         slip_in(&**store, "ada", cents).await;
     }
     let positions = positions(&**store).await;
-    let manager = project(store).await;
+    let manager = project(store, "one").await;
     assert!(in_time(manager.until_idle()).await.is_err());
     let status = manager.status_of(&name()).await.unwrap();
     let why = status.state().failure().unwrap().clone();

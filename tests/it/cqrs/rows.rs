@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use uno_core::{
-    BoxError, CheckpointStore, Decoder, Envelope, EventStoreExt, ExpectedVersion, StreamId,
+    BoxError, CheckpointStore, Decoder, Envelope, EventStoreExt, ExpectedVersion, Lane, StreamId,
 };
 use uno_cqrs::{Projection, Projector};
 use uno_events::{ConsumeError, Consumer, Replay, RetryPolicy, Subscription, SubscriptionManager};
@@ -81,7 +81,7 @@ pub(super) async fn rows_and_checkpoint_commit_together<H: BackendHarness>(
         );
     }
     let last = log(&**store).await[2].position();
-    let checkpoint = store.load_checkpoint(&name()).await.unwrap();
+    let checkpoint = store.load_checkpoint(&name(), Lane::FIRST).await.unwrap();
     assert_eq!(
         checkpoint.map(|checkpoint| checkpoint.position()),
         Some(last)
@@ -125,7 +125,10 @@ pub(super) async fn a_failing_event_is_named_and_commits_nothing<H: BackendHarne
         assert!(names_it, "{error:?}");
         let first = format!("{account}/1");
         assert_eq!(harness.row(store, guard, &first).await.unwrap(), None);
-        assert_eq!(store.load_checkpoint(&name()).await.unwrap(), None);
+        assert_eq!(
+            store.load_checkpoint(&name(), Lane::FIRST).await.unwrap(),
+            None
+        );
     }
 }
 
@@ -190,7 +193,9 @@ async fn rows_take_every_event_once_whatever_the_store_says() {
                 let name = uno_core::SubscriptionName::new("sums").unwrap();
                 let quick = RetryPolicy::new().base(Duration::from_millis(1));
                 let subscription = Subscription::new(name, Replay::Safe, Arc::new(projector));
-                let manager = SubscriptionManager::new(faulty.clone(), faulty.clone());
+                let manager = SubscriptionManager::builder(faulty.clone(), faulty.clone())
+                    .instance("projector")
+                    .build();
                 manager
                     .subscribe(subscription.batch_size(2).retry(quick))
                     .unwrap();

@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uno_core::{
     BoxError, CheckpointStore as _, CheckpointWrite, Decoder, Envelope, EventId, EventStore as _,
-    EventStoreExt as _, ExpectedVersion, Position, ReadLog, RecordedEvent, StoreError, StreamId,
-    SubscriptionName,
+    EventStoreExt as _, ExpectedVersion, Lane, Position, ReadLog, RecordedEvent, StoreError,
+    StreamId, SubscriptionName,
 };
 use uno_cqrs::{Projection, Projector};
 use uno_events::{Replay, StopReason, Subscription, SubscriptionManager};
@@ -212,7 +212,11 @@ impl Running {
     }
 
     async fn handled(&self) -> u64 {
-        let checkpoint = self.store.load_checkpoint(&name()).await.unwrap();
+        let checkpoint = self
+            .store
+            .load_checkpoint(&name(), Lane::FIRST)
+            .await
+            .unwrap();
         checkpoint.map_or(0, |checkpoint| checkpoint.position().get())
     }
 
@@ -330,12 +334,20 @@ async fn a_checkpoint_beyond_an_older_backup_is_of_another_log() {
     let dumped = running.store.head().await.unwrap().position();
     running.reaches(dumped.get() + 50).await;
     let (original, first) = running.stop().await;
-    let ahead = first.load_checkpoint(&name()).await.unwrap().unwrap();
+    let ahead = first
+        .load_checkpoint(&name(), Lane::FIRST)
+        .await
+        .unwrap()
+        .unwrap();
 
     let copy = Database::new().await;
     restore(&file, &copy);
     let second = copy.store(SCHEMA);
-    let saved = second.load_checkpoint(&name()).await.unwrap().unwrap();
+    let saved = second
+        .load_checkpoint(&name(), Lane::FIRST)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(saved.position() < ahead.position());
     let write = CheckpointWrite::new(name(), Some(saved.position()), ahead);
     second.save_checkpoint(write).await.unwrap();

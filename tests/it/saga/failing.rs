@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uno_core::{
     Backend, Checkpoint, CheckpointStore, CheckpointWrite, Command, CommandId, Commit, Decoder,
-    Envelope, EventStoreExt, Metadata, NewMessage, Payload, Position, ProcessStatus, ProcessStore,
-    ProcessWrite, RecordedEvent,
+    Envelope, EventStoreExt, Lane, Metadata, NewMessage, Payload, Position, ProcessStatus,
+    ProcessStore, ProcessWrite, RecordedEvent,
 };
 use uno_cqrs::{CommandOutcome, Verdict};
 use uno_events::{Batch, ConsumeError, Consumer, StopReason};
@@ -518,7 +518,7 @@ pub(super) async fn a_batch_that_was_handled_is_not_handled_again<H: BackendHarn
     assert!(matches!(again, Err(ConsumeError::Stale(_))), "{again:?}");
     done(&**store, "a", "look").await;
     let after = store
-        .load_checkpoint(&name())
+        .load_checkpoint(&name(), Lane::FIRST)
         .await
         .unwrap()
         .unwrap()

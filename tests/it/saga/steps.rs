@@ -123,6 +123,7 @@ impl<S: StepSaga, B: Backend> Process<S, B> {
         let saga = runner::<S, _>(store);
         let (log, checkpoints) = (Arc::clone(store), Arc::clone(store));
         let manager = SubscriptionManager::builder(log, checkpoints)
+            .instance("world")
             .poll_interval(POLL)
             .build();
         let name = SubscriptionName::new("saga.parcel").unwrap();

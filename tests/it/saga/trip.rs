@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use uno_core::{
     Backend, Checkpoint, CheckpointWrite, Command, CommandId, CommandSet, Commit, Decoder,
-    Envelope, Event, EventStoreExt, ExpectedVersion, Metadata, Position, SubscriptionName,
+    Envelope, Event, EventStoreExt, ExpectedVersion, Lane, Metadata, Position, SubscriptionName,
 };
 use uno_cqrs::{CommandOutcome, Verdict};
 use uno_events::{Batch, ConsumeError, Consumer};
@@ -164,7 +164,10 @@ pub(super) async fn feed<S: Saga, B: Backend>(
     saga: &SagaRunner<S, B>,
     store: &B,
 ) -> Result<(), ConsumeError> {
-    let saved = store.load_checkpoint(&subscription()).await.unwrap();
+    let saved = store
+        .load_checkpoint(&subscription(), Lane::FIRST)
+        .await
+        .unwrap();
     let from = saved.map(|checkpoint| checkpoint.position());
     let after = from.unwrap_or(Position::START);
     let events: Vec<_> = log(store)

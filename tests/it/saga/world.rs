@@ -40,6 +40,7 @@ pub(super) fn subscribe<B: Backend>(
     let subscription = Subscription::new(name(), Replay::Safe, Arc::new(saga.clone())).retry(quick);
     let (log, checkpoints) = (Arc::clone(store), Arc::clone(store));
     let manager = SubscriptionManager::builder(log, checkpoints)
+        .instance("world")
         .poll_interval(POLL)
         .build();
     manager.subscribe(subscription).unwrap();

@@ -98,6 +98,7 @@ async fn the_place_at_fault_is_found_and_what_comes_before_it_is_committed() {
         manager
             .subscribe(
                 Subscription::new(name("a"), Replay::Safe, fed)
+                    .no_parking()
                     .batch_size(10)
                     .retry(quick()),
             )
@@ -156,7 +157,11 @@ async fn several_faults_in_one_batch_are_each_found() {
     let manager = store.manager();
     let fed: Arc<dyn Consumer> = consumer.clone();
     manager
-        .subscribe(Subscription::new(name("a"), Replay::Safe, fed).retry(quick()))
+        .subscribe(
+            Subscription::new(name("a"), Replay::Safe, fed)
+                .no_parking()
+                .retry(quick()),
+        )
         .unwrap();
     note(&store, 1..=8).await;
     for at in [3, 5] {
@@ -186,7 +191,7 @@ async fn what_comes_before_an_event_that_cannot_be_decoded_is_committed() {
     let manager = store.manager();
     let fed: Arc<dyn Consumer> = consumer.clone();
     manager
-        .subscribe(Subscription::new(name("a"), Replay::Safe, fed))
+        .subscribe(Subscription::new(name("a"), Replay::Safe, fed).no_parking())
         .unwrap();
     note(&store, 1..=3).await;
     append(&store, &[Mangled { text: "?".into() }]).await;

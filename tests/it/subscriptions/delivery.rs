@@ -7,8 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use uno_core::{
-    Checkpoint, CheckpointStore, CheckpointWrite, Decoder, Envelope, EventFilter, EventId,
+    Checkpoint, CheckpointStore as _, CheckpointWrite, Decoder, Envelope, EventFilter, EventId,
     EventName, EventSet, EventStore, Position, ReadLog, RecordedEvent, StoreEpoch,
+    SubscriptionStore,
 };
 use uno_events::{
     Batch, ConsumeError, Consumer, Replay, StopReason, Subscription, SubscriptionManager,
@@ -198,7 +199,7 @@ async fn a_replay_safe_subscription_may_start_at_the_end() {
 /// Keeps the batches that it is given.
 #[derive(Debug)]
 struct Batches {
-    checkpoints: Arc<dyn CheckpointStore>,
+    checkpoints: Arc<dyn SubscriptionStore>,
     filter: EventFilter,
     batches: Mutex<Vec<(Vec<u64>, CheckpointWrite)>>,
 }

@@ -179,7 +179,11 @@ async fn a_closure_that_panics_before_its_future_is_a_failure_like_another() {
         async { Ok(()) }
     };
     manager
-        .subscribe(Subscription::handler(name("a"), Replay::Safe, handler).retry(quick()))
+        .subscribe(
+            Subscription::handler(name("a"), Replay::Safe, handler)
+                .no_parking()
+                .retry(quick()),
+        )
         .unwrap();
     note(&store, 1..=2).await;
     manager.start_all().await.unwrap();
@@ -202,7 +206,11 @@ async fn a_handler_that_takes_too_long_is_dropped_and_tried_again() {
         std::future::pending()
     };
     manager
-        .subscribe(Subscription::handler(name("a"), Replay::Safe, handler).retry(quick()))
+        .subscribe(
+            Subscription::handler(name("a"), Replay::Safe, handler)
+                .no_parking()
+                .retry(quick()),
+        )
         .unwrap();
     note(&store, [1]).await;
     let start = Instant::now();

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use uno_core::{
     AppendError, CheckpointStore as _, CheckpointWrite, CommitError, EventFilter, ExpectedVersion,
-    Position, Version,
+    LeaseStore as _, Position, Version,
 };
 use uno_events::{
     Batch, ConsumeError, Consumer, Replay, RetryPolicy, StopReason, Subscription,
@@ -140,13 +140,11 @@ async fn a_checkpoint_that_somebody_else_moved_is_read_again() {
     let (position, id) = at.last().unwrap();
     let moved = uno_core::Checkpoint::after(receipt.epoch(), position, id);
     manager.until_idle().await.unwrap();
-    log.save_checkpoint(CheckpointWrite::new(
-        name("a"),
-        Position::new(1).ok(),
-        moved,
-    ))
-    .await
-    .unwrap();
+    let lane = log.list_lanes(&name("a")).await.unwrap().remove(0);
+    let write = CheckpointWrite::new(name("a"), Position::new(1).ok(), moved);
+    log.save_checkpoint(write.fenced(lane.lane(), lane.fence()))
+        .await
+        .unwrap();
     note(&store, [4]).await;
     manager.until_idle().await.unwrap();
     assert_eq!(
@@ -207,7 +205,11 @@ async fn a_conflict_is_tried_again_soon_but_not_for_ever() {
         let manager = store.manager();
         let fed: Arc<dyn Consumer> = consumer.clone();
         manager
-            .subscribe(Subscription::new(name("a"), Replay::Safe, fed).retry(quick()))
+            .subscribe(
+                Subscription::new(name("a"), Replay::Safe, fed)
+                    .no_parking()
+                    .retry(quick()),
+            )
             .unwrap();
         note(&store, [1]).await;
         manager.start_all().await.unwrap();

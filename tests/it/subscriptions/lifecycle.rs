@@ -297,7 +297,10 @@ async fn when_the_store_is_down_at_the_first_start_of_a_live_only_one_nothing_st
     manager
         .subscribe(seen.subscription("mail").start_at_head())
         .unwrap();
-    store.faults().saves_unavailable.store(1, Ordering::Relaxed);
+    store
+        .faults()
+        .claims_unavailable
+        .store(1, Ordering::Relaxed);
     assert!(
         matches!(manager.start_all().await, Err(SubscriptionError::Store(error)) if error.is_transient())
     );

@@ -1,4 +1,6 @@
 //! Events, handlers and a store that fails on demand.
+//!
+//! Long because the store hands on every call of six ports.
 
 use std::{
     fmt,
@@ -10,12 +12,18 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use uno_core::{
-    AppendError, BoxError, Checkpoint, CheckpointStore, CheckpointWrite, CommitError, Envelope,
-    Event, EventSet, EventStore, EventStoreExt, ExpectedVersion, Head, LogPage, ReadLog,
-    ReadStream, Receipt, RecordedEvent, StoreChange, StoreError, StreamAppend, SubscriptionName,
+    AppendError, BoxError, Checkpoint, CheckpointStore, CheckpointWrite, Clock, CommitError,
+    Envelope, Event, EventSet, EventStore, EventStoreExt, ExpectedVersion, Head, Lane, LaneAttempt,
+    LaneClaim, LaneGrant, LaneRecord, LaneRelease, LeaseStore, LogPage, ParkedEvent, ParkedGroup,
+    ParkedKey, ParkingRequest, ParkingStore, Position, ReadLog, ReadStream, Receipt, RecordedEvent,
+    StoreChange, StoreError, StreamAppend, SubscriptionName, SubscriptionStore,
 };
 use uno_events::{
     EventHandler, Group, Replay, RetryPolicy, StopReason, Subscription, SubscriptionManager,
@@ -66,6 +74,18 @@ pub(crate) async fn note(
 ) -> Receipt {
     let events: Vec<Noted> = numbers.into_iter().map(|n| Noted { n }).collect();
     append(store, &events).await
+}
+
+/// Appends to a stream of its own.
+pub(crate) async fn note_in(store: &dyn EventStore, stream: &str, n: u32) -> Receipt {
+    store
+        .append_events(
+            stream.parse().unwrap(),
+            ExpectedVersion::Any,
+            &[Noted { n }],
+        )
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn ignore(
@@ -125,7 +145,16 @@ impl Fragile {
         self.failing.lock().unwrap().clear();
     }
 
+    pub(crate) fn mend_only(&self, number: u32) {
+        self.failing.lock().unwrap().retain(|n| *n != number);
+    }
+
     pub(crate) fn subscription(&self, subscription: &str) -> Subscription {
+        self.parking(subscription).no_parking()
+    }
+
+    /// One that parks.
+    pub(crate) fn parking(&self, subscription: &str) -> Subscription {
         Subscription::handler(name(subscription), Replay::Safe, self.clone()).retry(quick())
     }
 }
@@ -190,6 +219,8 @@ pub(crate) struct Faults {
     pub(crate) unavailable: AtomicU32,
     /// How many of the next reads of the log fail for good.
     pub(crate) corrupt: AtomicU32,
+    /// How many of the next claims of lanes fail for now.
+    pub(crate) claims_unavailable: AtomicU32,
     /// How many of the next saves of a checkpoint fail for now.
     pub(crate) saves_unavailable: AtomicU32,
     /// How many of the next saves of a checkpoint take effect, but say that this is not known.
@@ -198,6 +229,9 @@ pub(crate) struct Faults {
     pub(crate) silent: AtomicBool,
     /// Whether reads of the log panic.
     pub(crate) panics: AtomicBool,
+    /// Whether nothing about leases gets through any more, as from a process that has died.
+    pub(crate) cut_off: AtomicBool,
+    pub(crate) claims: AtomicUsize,
     pub(crate) reads: AtomicUsize,
     pub(crate) saves: AtomicUsize,
     pub(crate) events_read: AtomicUsize,
@@ -212,6 +246,16 @@ impl TestStore {
     pub(crate) fn with_gaps(seed: u64) -> Self {
         Self {
             inner: MemoryStore::builder().gaps(seed).build(),
+            faults: Arc::default(),
+        }
+    }
+
+    /// A store whose clock is that of the runtime: in a test with paused time, leases run out without anybody waiting.
+    pub(crate) fn timed() -> Self {
+        Self {
+            inner: MemoryStore::builder()
+                .clock(Arc::new(TokioClock::new()))
+                .build(),
             faults: Arc::default(),
         }
     }
@@ -232,17 +276,41 @@ impl TestStore {
         Arc::new(self.clone())
     }
 
-    pub(crate) fn checkpoints(&self) -> Arc<dyn CheckpointStore> {
+    pub(crate) fn checkpoints(&self) -> Arc<dyn SubscriptionStore> {
         Arc::new(self.clone())
+    }
+
+    /// The same store, with faults of its own: as another process sees it.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            faults: Arc::default(),
+        }
     }
 
     pub(crate) async fn checkpoint(&self, subscription: &str) -> Option<u64> {
         let saved = self
             .inner
-            .load_checkpoint(&name(subscription))
+            .load_checkpoint(&name(subscription), Lane::FIRST)
             .await
             .unwrap();
         saved.map(|checkpoint| checkpoint.position().get())
+    }
+}
+
+/// Goes with the runtime's time.
+#[derive(Debug)]
+struct TokioClock(DateTime<Utc>, Instant);
+
+impl TokioClock {
+    fn new() -> Self {
+        Self("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0 + self.1.elapsed()
     }
 }
 
@@ -326,8 +394,9 @@ impl CheckpointStore for TestStore {
     async fn load_checkpoint(
         &self,
         subscription: &SubscriptionName,
+        lane: Lane,
     ) -> Result<Option<Checkpoint>, StoreError> {
-        self.inner.load_checkpoint(subscription).await
+        self.inner.load_checkpoint(subscription, lane).await
     }
 
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
@@ -344,8 +413,125 @@ impl CheckpointStore for TestStore {
         Ok(())
     }
 
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
+    async fn list_checkpoints(
+        &self,
+    ) -> Result<Vec<(SubscriptionName, Lane, Checkpoint)>, StoreError> {
         self.inner.list_checkpoints().await
+    }
+}
+
+impl TestStore {
+    async fn reach(&self) -> Result<(), StoreError> {
+        if self.faults.cut_off.load(Ordering::Relaxed) {
+            return Err(unavailable());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LeaseStore for TestStore {
+    async fn claim_lanes(&self, claim: LaneClaim) -> Result<LaneGrant, StoreError> {
+        self.reach().await?;
+        if take(&self.faults.claims_unavailable) {
+            return Err(unavailable());
+        }
+        self.faults.claims.fetch_add(1, Ordering::Relaxed);
+        self.inner.claim_lanes(claim).await
+    }
+
+    async fn release_lanes(&self, release: LaneRelease) -> Result<(), StoreError> {
+        self.reach().await?;
+        self.inner.release_lanes(release).await
+    }
+
+    async fn note_attempt(&self, attempt: LaneAttempt) -> Result<(), CommitError> {
+        self.reach().await?;
+        self.inner.note_attempt(attempt).await
+    }
+
+    async fn reset_lanes(
+        &self,
+        subscription: &SubscriptionName,
+        to: Checkpoint,
+    ) -> Result<(), StoreError> {
+        self.inner.reset_lanes(subscription, to).await
+    }
+
+    async fn list_lanes(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<Vec<LaneRecord>, StoreError> {
+        self.inner.list_lanes(subscription).await
+    }
+}
+
+#[async_trait]
+impl ParkingStore for TestStore {
+    async fn list_parked(
+        &self,
+        subscription: &SubscriptionName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>, StoreError> {
+        self.inner.list_parked(subscription, after, limit).await
+    }
+
+    async fn parked_key(
+        &self,
+        subscription: &SubscriptionName,
+        key: &str,
+    ) -> Result<Option<ParkedKey>, StoreError> {
+        self.inner.parked_key(subscription, key).await
+    }
+
+    async fn parked_events(
+        &self,
+        subscription: &SubscriptionName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, StoreError> {
+        let parked = self.inner.parked_events(subscription, key, after, limit);
+        parked.await
+    }
+
+    async fn parked_groups(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<Vec<ParkedGroup>, StoreError> {
+        self.inner.parked_groups(subscription).await
+    }
+
+    async fn count_parked(&self, subscription: &SubscriptionName) -> Result<u64, StoreError> {
+        self.inner.count_parked(subscription).await
+    }
+
+    async fn request(
+        &self,
+        subscription: &SubscriptionName,
+        key: &str,
+        request: ParkingRequest,
+    ) -> Result<bool, StoreError> {
+        self.inner.request(subscription, key, request).await
+    }
+
+    async fn request_all(
+        &self,
+        subscription: &SubscriptionName,
+        fingerprint: &str,
+        request: ParkingRequest,
+    ) -> Result<u64, StoreError> {
+        let asking = self.inner.request_all(subscription, fingerprint, request);
+        asking.await
+    }
+
+    async fn list_requests(
+        &self,
+        subscription: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<(Arc<str>, ParkingRequest)>, StoreError> {
+        self.inner.list_requests(subscription, limit).await
     }
 }
 
@@ -354,6 +540,20 @@ pub(crate) async fn status(
     subscription: &str,
 ) -> SubscriptionStatus {
     manager.status_of(&name(subscription)).await.unwrap()
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(mut so: impl AsyncFnMut() -> bool) {
+    while !so().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The lanes of a subscription that a manager runs.
+pub(crate) async fn lanes_here(manager: &SubscriptionManager, subscription: &str) -> Vec<u16> {
+    let status = status(manager, subscription).await;
+    let here = status.lanes().iter().filter(|lane| lane.is_here());
+    here.map(|lane| lane.lane().get()).collect()
 }
 
 /// Waits until the subscription has stopped, and says why.

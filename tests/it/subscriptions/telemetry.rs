@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tracing::{
@@ -103,9 +104,12 @@ fn spans_and_events_are_those_of_the_table_and_carry_no_secrets() {
                 |_: Arc<Envelope<Noted>>| async { Err("password hunter2 is wrong".into()) };
             let failing =
                 Subscription::handler(name("failing"), Replay::Safe, handler).retry(quick());
-            manager.subscribe(failing).unwrap();
+            manager.subscribe(failing.no_parking()).unwrap();
+            let parking =
+                Subscription::handler(name("parking"), Replay::Safe, handler).retry(quick());
+            manager.subscribe(parking).unwrap();
             manager
-                .subscribe(Seen::default().subscription("undecodable"))
+                .subscribe(Seen::default().subscription("undecodable").no_parking())
                 .unwrap();
             manager
                 .subscribe(Subscription::handler(
@@ -121,6 +125,9 @@ fn spans_and_events_are_those_of_the_table_and_carry_no_secrets() {
             manager.start_all().await.unwrap();
             for subscription in ["failing", "undecodable"] {
                 stopped(&manager, subscription).await;
+            }
+            while status(&manager, "parking").await.parked() != Some(2) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             manager.stop_all().await;
 
@@ -151,6 +158,11 @@ fn spans_and_events_are_those_of_the_table_and_carry_no_secrets() {
             telemetry::PUBLISH,
             Level::DEBUG,
             "event event_id position handlers",
+        ),
+        (
+            telemetry::PARKED,
+            Level::ERROR,
+            "subscription lane position",
         ),
         (
             telemetry::RETRY,

@@ -1,5 +1,7 @@
 //! [`Faulty`]: a store that fails as it is told to.
 
+mod subscriptions;
+
 use std::{
     fmt,
     future::pending,
@@ -14,11 +16,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uno_core::{
-    AppendError, Backend, Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError,
-    Document, DocumentStore, DueTimers, EventStore, ExpectedVersion, Head, HistoryRecord,
-    InboxRecord, InboxStore, LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage,
-    ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot, Stale, StoreChange, StoreError,
-    StreamAppend, StreamId, SubscriptionName, Timer, TimerStore, Transactional, Version,
+    AppendError, Backend, Commit, CommitError, Document, DocumentStore, DueTimers, EventStore,
+    ExpectedVersion, Head, HistoryRecord, InboxRecord, InboxStore, LogPage, ProcessRecord,
+    ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent,
+    Snapshot, Stale, StoreChange, StoreError, StreamAppend, StreamId, Timer, TimerStore,
+    Transactional, Version,
 };
 use uuid::Uuid;
 
@@ -298,28 +300,6 @@ impl<B: Backend> DocumentStore for Faulty<B> {
     ) -> Result<Vec<Document>, StoreError> {
         self.read().await?;
         self.inner.scan_documents(collection, after, limit).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: Backend> CheckpointStore for Faulty<B> {
-    async fn load_checkpoint(
-        &self,
-        subscription: &SubscriptionName,
-    ) -> Result<Option<Checkpoint>, StoreError> {
-        self.read().await?;
-        self.inner.load_checkpoint(subscription).await
-    }
-
-    async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
-        self.alive().await;
-        self.inner.save_checkpoint(write).await
-    }
-
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
-        self.read().await?;
-        self.inner.list_checkpoints().await
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use uno_core::{
     Category, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError,
-    DocumentStore as _, DocumentWrite, EventFilter, EventStore as _, EventStoreExt as _, Metadata,
-    NewMessage, Payload, Position, ProcessStatus, ProcessStore as _, ProcessWrite, ReadLog,
-    ReadStream, Snapshot, StoreEpoch, StreamId, SubscriptionName, Transactional as _, Version,
+    DocumentStore as _, DocumentWrite, EventFilter, EventStore as _, EventStoreExt as _, Lane,
+    Metadata, NewMessage, Payload, Position, ProcessStatus, ProcessStore as _, ProcessWrite,
+    ReadLog, ReadStream, Snapshot, StoreEpoch, StreamId, SubscriptionName, Transactional as _,
+    Version,
 };
 
 use super::{Mistreated, dropping::Dropped};
@@ -56,6 +57,19 @@ calls! {
     LoadCheckpoint: "load_checkpoint",
     SaveCheckpoint: "save_checkpoint",
     ListCheckpoints: "list_checkpoints",
+    ClaimLanes: "claim_lanes",
+    ReleaseLanes: "release_lanes",
+    NoteAttempt: "note_attempt",
+    ResetLanes: "reset_lanes",
+    ListLanes: "list_lanes",
+    ListParked: "list_parked",
+    ParkedKey: "parked_key",
+    ParkedEvents: "parked_events",
+    ParkedGroups: "parked_groups",
+    CountParked: "count_parked",
+    Request: "request",
+    RequestAll: "request_all",
+    ListRequests: "list_requests",
     LoadDocuments: "load_documents",
     ScanDocuments: "scan_documents",
     LoadProcesses: "load_processes",
@@ -78,6 +92,19 @@ impl<A: Arena> Mistreated<A> {
             | Call::CommitFailingWork => {
                 return self.write(call, how).await;
             }
+            Call::ClaimLanes
+            | Call::ReleaseLanes
+            | Call::NoteAttempt
+            | Call::ResetLanes
+            | Call::ListLanes
+            | Call::ListParked
+            | Call::ParkedKey
+            | Call::ParkedEvents
+            | Call::ParkedGroups
+            | Call::CountParked
+            | Call::Request
+            | Call::RequestAll
+            | Call::ListRequests => return self.share(call, how).await,
             Call::Migrate => how.drop(store.migrate()).await.transpose()?.is_some(),
             Call::ReadStream => how
                 .drop(store.read_stream(ReadStream::forward(stream)))
@@ -114,7 +141,7 @@ impl<A: Arena> Mistreated<A> {
                 .transpose()?
                 .is_some(),
             Call::LoadCheckpoint => how
-                .drop(store.load_checkpoint(&SubscriptionName::new("torture")?))
+                .drop(store.load_checkpoint(&SubscriptionName::new("torture")?, Lane::FIRST))
                 .await
                 .transpose()?
                 .is_some(),

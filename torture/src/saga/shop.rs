@@ -32,9 +32,10 @@ impl Shop {
         }
     }
 
-    /// The application.
-    pub(crate) fn open<B: Backend>(self, store: Arc<B>) -> Result<Uno<B>, BuildError> {
+    /// The application, in the process that places this share of the orders.
+    pub(crate) fn open<B: Backend>(self, store: Arc<B>, share: u64) -> Result<Uno<B>, BuildError> {
         Uno::builder(store)
+            .instance(format!("shopkeeper {share}"))
             .poll_interval(std::time::Duration::from_millis(100))
             .command::<PlaceOrder>(self.clone())
             .command::<ChargePayment>(self.clone())

@@ -76,7 +76,10 @@ impl Shopkeeper {
         });
         let dies_after = self.doom.and_then(Doom::dies_after_call);
         let provider = Provider::open(&provider_file(&self.folder), dies_after).await?;
-        let app = Shop::new(self.seed, provider).open(store)?.start().await?;
+        let app = Shop::new(self.seed, provider)
+            .open(store, self.share)?
+            .start()
+            .await?;
         // Also when whoever started it is gone: nothing is to be left behind.
         let mut end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
         tokio::select! {

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 
 use super::{Limits, Refusal, metadata, text};
-use crate::{Commit, Payload, ProcessWrite, StreamAppend, TimerWrite};
+use crate::{CheckpointWrite, Commit, Payload, ProcessWrite, StreamAppend, TimerWrite};
 
 /// The longest name or key of a document, a process or a message, in bytes: what every database can index.
 const MAX_NAME: usize = 512;
+
+/// The longest key that is parked, in bytes: the id of any stream, and what every database can index.
+const MAX_PARKED: usize = 1_024;
 
 impl Limits {
     /// Whether a store may carry out this append: every stream once and with at least one event, and every
@@ -54,6 +57,9 @@ impl Limits {
                 .body()
                 .map_or(Ok(()), |content| body("document.body", content))?;
         }
+        for checkpoint in &commit.checkpoints {
+            self.check_checkpoint(checkpoint)?;
+        }
         for process in &commit.processes {
             name("process.process", process.process())?;
             name("process.key", process.key())?;
@@ -92,13 +98,28 @@ impl Limits {
         }
         Ok(())
     }
+
+    /// Whether the move of a checkpoint can be kept.
+    ///
+    /// # Errors
+    /// When a key that it parks does not have 1 to 1,024 bytes, or has a NUL.
+    pub fn check_checkpoint(&self, write: &CheckpointWrite) -> Result<(), Refusal> {
+        write
+            .parked()
+            .iter()
+            .try_for_each(|parked| bounded("parking.key", parked.key(), MAX_PARKED))
+    }
 }
 
 fn name(field: &str, value: &str) -> Result<(), Refusal> {
-    if value.is_empty() || value.len() > MAX_NAME {
+    bounded(field, value, MAX_NAME)
+}
+
+fn bounded(field: &str, value: &str, longest: usize) -> Result<(), Refusal> {
+    if value.is_empty() || value.len() > longest {
         return Err(Refusal::new(
             field,
-            format!("has {} bytes, and 1 to {MAX_NAME} are allowed", value.len()),
+            format!("has {} bytes, and 1 to {longest} are allowed", value.len()),
         ));
     }
     text(field, value)

@@ -4,28 +4,39 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
+use super::{Fence, Lane, ParkingWrite};
 use crate::{CommitError, EventId, Position, StoreEpoch, StoreError};
 
-/// Keeps one checkpoint for each subscription.
+/// Keeps one checkpoint for each lane of each subscription.
 ///
 /// # Contract
 /// 1. `save_checkpoint` moves the checkpoint only if it is where `expected` says; else it is
 ///    [`Stale`](crate::Stale::Checkpoint) and nothing moves. Of two processes that move it at once, one wins.
 /// 2. What was saved is loaded back equal, also after a crash.
 /// 3. A [`CheckpointWrite`] within a [`Commit`](crate::Commit) takes effect exactly if the commit does.
+/// 4. **Lanes.** The lanes of a subscription have checkpoints of their own.
+/// 5. **Fences.** A write with a [fence](CheckpointWrite::fenced) takes effect only while the lane's lease has that fence, and one
+///    without a fence only while nobody has the lane on lease. A lease that has run out and was neither given back nor taken over
+///    counts as one; a lane that was given back is on nobody's lease, also not on its last holder's. Else the write is [`Stale`](crate::Stale::Lease).
+///    So is one to a lane that the subscription, once it was [claimed](super::LeaseStore), does not have.
+/// 6. **Parking.** What a write [parks](CheckpointWrite::parking) and takes off takes effect exactly if the move does, as
+///    [`ParkingStore`](super::ParkingStore) says.
 #[async_trait]
 pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
-    /// Where the subscription is; `None` when it never saved.
+    /// Where a lane of the subscription is; `None` when it never saved.
     async fn load_checkpoint(
         &self,
         subscription: &SubscriptionName,
+        lane: Lane,
     ) -> Result<Option<Checkpoint>, StoreError>;
 
-    /// Moves the checkpoint, by itself.
+    /// Moves a checkpoint, by itself.
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError>;
 
-    /// All checkpoints, by name.
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError>;
+    /// All checkpoints, by name and lane.
+    async fn list_checkpoints(
+        &self,
+    ) -> Result<Vec<(SubscriptionName, Lane, Checkpoint)>, StoreError>;
 }
 
 const _: fn(&dyn CheckpointStore) = |_| {};
@@ -121,16 +132,21 @@ impl Checkpoint {
     }
 }
 
-/// A move of a checkpoint, if it is where it is expected.
+/// A move of the checkpoint of one lane, if it is where it is expected, and what is parked and taken off with it.
+///
+/// A consumer hands it on as it is, as part of the commit with its own effects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointWrite {
     subscription: SubscriptionName,
+    lane: Lane,
+    fence: Option<Fence>,
     expected: Option<Position>,
     checkpoint: Checkpoint,
+    parking: Vec<ParkingWrite>,
 }
 
 impl CheckpointWrite {
-    /// Moves the checkpoint from `expected` (`None`: there is none yet) to `checkpoint`.
+    /// Moves the checkpoint of the first lane from `expected` (`None`: there is none yet) to `checkpoint`, without a fence.
     #[must_use]
     pub fn new(
         subscription: SubscriptionName,
@@ -139,8 +155,52 @@ impl CheckpointWrite {
     ) -> Self {
         Self {
             subscription,
+            lane: Lane::FIRST,
+            fence: None,
             expected,
             checkpoint,
+            parking: Vec::new(),
+        }
+    }
+
+    /// The same for this lane, under this fence.
+    #[must_use]
+    pub fn fenced(mut self, lane: Lane, fence: Fence) -> Self {
+        (self.lane, self.fence) = (lane, Some(fence));
+        self
+    }
+
+    /// The same for this lane, without a fence.
+    #[must_use]
+    pub fn lane(mut self, lane: Lane) -> Self {
+        (self.lane, self.fence) = (lane, None);
+        self
+    }
+
+    /// With this that is parked or taken off, in this order.
+    #[must_use]
+    pub fn parking(mut self, writes: Vec<ParkingWrite>) -> Self {
+        self.parking = writes;
+        self
+    }
+
+    /// The same move, but only as far as this: with what is parked up to there.
+    #[must_use]
+    pub fn up_to(&self, checkpoint: Checkpoint) -> Self {
+        let up_to = |write: &ParkingWrite| {
+            write
+                .position()
+                .is_none_or(|position| position <= checkpoint.position())
+        };
+        Self {
+            checkpoint,
+            parking: self
+                .parking
+                .iter()
+                .filter(|write| up_to(write))
+                .cloned()
+                .collect(),
+            ..self.clone()
         }
     }
 
@@ -148,6 +208,18 @@ impl CheckpointWrite {
     #[must_use]
     pub fn subscription(&self) -> &SubscriptionName {
         &self.subscription
+    }
+
+    /// Of which lane.
+    #[must_use]
+    pub fn of_lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Under which lease; `None`: nobody may have the lane on lease.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        self.fence
     }
 
     /// Where it must be now.
@@ -160,5 +232,11 @@ impl CheckpointWrite {
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         self.checkpoint
+    }
+
+    /// What is parked and taken off with it, in this order.
+    #[must_use]
+    pub fn parked(&self) -> &[ParkingWrite] {
+        &self.parking
     }
 }

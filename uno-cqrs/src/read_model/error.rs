@@ -50,6 +50,14 @@ pub enum RebuildError {
         /// Where the one that serves is.
         serving: Position,
     },
+    /// Events of the generation are parked, so it has not handled all that it has come past: retry or discard them before it serves.
+    #[error("{events} events of generation {generation} are parked")]
+    Parked {
+        /// Which.
+        generation: Generation,
+        /// How many.
+        events: u64,
+    },
     /// There is no such generation, or it is not for that.
     #[error("generation {0} can't be used for that: it is not there, or not kept")]
     NotKept(Generation),

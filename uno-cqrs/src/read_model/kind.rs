@@ -23,9 +23,6 @@ pub(super) trait Kind<B: Backend>: fmt::Debug + Send + Sync {
     /// What feeds a generation.
     fn consumer(&self, generation: Generation) -> Arc<dyn Consumer>;
 
-    /// What feeds a generation that nobody else writes to.
-    fn builder(&self, generation: Generation) -> Arc<dyn Consumer>;
-
     /// What is to be done in the transaction that begins a generation.
     fn create(&self, generation: Generation) -> Option<Work<B::Tx>>;
 
@@ -53,16 +50,6 @@ impl<P: DocumentProjection, B: Backend> DocumentKind<P, B> {
             filter: crate::document_projection::filter::<P::Event>()?,
         })
     }
-
-    fn projector(&self, generation: Generation) -> DocumentProjector<P, B> {
-        DocumentProjector::of_generation(
-            Arc::clone(&self.projection),
-            Arc::clone(&self.backend),
-            self.decoder.clone(),
-            self.filter.clone(),
-            generation,
-        )
-    }
 }
 
 #[async_trait]
@@ -72,11 +59,13 @@ impl<P: DocumentProjection, B: Backend> Kind<B> for DocumentKind<P, B> {
     }
 
     fn consumer(&self, generation: Generation) -> Arc<dyn Consumer> {
-        Arc::new(self.projector(generation))
-    }
-
-    fn builder(&self, generation: Generation) -> Arc<dyn Consumer> {
-        Arc::new(self.projector(generation).alone())
+        Arc::new(DocumentProjector::of_generation(
+            Arc::clone(&self.projection),
+            Arc::clone(&self.backend),
+            self.decoder.clone(),
+            self.filter.clone(),
+            generation,
+        ))
     }
 
     fn create(&self, _: Generation) -> Option<Work<B::Tx>> {
@@ -149,10 +138,6 @@ impl<B: Backend, P: VersionedProjection<B>> Kind<B> for RowKind<P, B> {
             self.decoder.clone(),
             self.filter.clone(),
         ))
-    }
-
-    fn builder(&self, generation: Generation) -> Arc<dyn Consumer> {
-        self.consumer(generation)
     }
 
     fn create(&self, generation: Generation) -> Option<Work<B::Tx>> {

@@ -101,7 +101,7 @@ impl<B: Backend> ReadModel<B> {
             _ => return Err(RebuildError::NotBuilding),
         }
         let mut build = Build::open(self, generation).await?;
-        let (mut failures, mut in_doubt) = (0, false);
+        let (mut failures, mut in_doubt, mut lost) = (0, false, false);
         loop {
             match build.step().await {
                 Ok(true) => return Ok(()),
@@ -112,7 +112,12 @@ impl<B: Backend> ReadModel<B> {
                 Err(Trouble::Stale) => {
                     let found = self.patient_checkpoint(generation).await?;
                     if found != build.saved && !in_doubt {
-                        return Err(RebuildError::Elsewhere(generation));
+                        // Once, it may have been the last commit of a process that was killed on the way to it.
+                        if lost {
+                            return Err(RebuildError::Elsewhere(generation));
+                        }
+                        (lost, build.saved) = (true, found);
+                        continue;
                     }
                     // One's own commit, of which it was not known whether it was carried out, was; or a store that tries many commits at
                     // once gave up this one.
@@ -201,7 +206,7 @@ impl<'m, B: Backend> Build<'m, B> {
         Ok(Self {
             model,
             generation,
-            consumer: model.kind.builder(generation),
+            consumer: model.kind.consumer(generation),
             filter: model.kind.filter(),
             head,
             saved,

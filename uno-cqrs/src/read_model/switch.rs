@@ -1,7 +1,8 @@
 //! Letting another generation serve, and dropping those that do not.
 
 use uno_core::{
-    AsOf, Backend, Checkpoint, CheckpointWrite, CommitError, Position, ReadLog, StoreError,
+    AsOf, Backend, Checkpoint, CheckpointWrite, CommitError, Fence, Lane, LaneRecord, Position,
+    ReadLog, StoreError, SubscriptionName,
 };
 
 use super::{Changed, GenerationState, ReadModel, RebuildError, ServingError, is_unknown};
@@ -145,40 +146,61 @@ impl<B: Backend> ReadModel<B> {
                 _ => return Err(RebuildError::NotKept(to)),
             }
             let epoch = self.log.head().await?.epoch();
-            let old = self.checkpoint_of(serving).await?;
-            let new = self.checkpoint_of(to).await?;
-            let start = Checkpoint::start(epoch);
-            let (at, reached) = (old.unwrap_or(start), new.unwrap_or(start));
-            if at.epoch() != epoch || reached.epoch() != epoch {
-                return Err(RebuildError::OtherLog {
-                    generation: if at.epoch() == epoch { to } else { serving },
-                    reached: if at.epoch() == epoch {
-                        reached.position()
-                    } else {
-                        at.position()
-                    },
-                });
-            }
-            let ahead = if at.position() > reached.position() {
-                if self.concerns(reached.position(), at.position()).await? {
-                    return Err(RebuildError::NotCaughtUp {
-                        generation: to,
-                        reached: reached.position(),
-                        serving: at.position(),
+            let (old, new) = (self.places(serving).await?, self.places(to).await?);
+            for (generation, places) in [(serving, &old), (to, &new)] {
+                let mut saved = places.iter().filter_map(|place| place.checkpoint);
+                if let Some(foreign) = saved.find(|saved| saved.epoch() != epoch) {
+                    return Err(RebuildError::OtherLog {
+                        generation,
+                        reached: foreign.position(),
                     });
                 }
-                // Nothing between the two concerns the new one, so it has come as far.
-                at
-            } else {
-                reached
+            }
+            let parked = self
+                .backend
+                .count_parked(&self.subscription_of(to)?)
+                .await?;
+            if parked > 0 {
+                return Err(RebuildError::Parked {
+                    generation: to,
+                    events: parked,
+                });
+            }
+            // Readers may have seen what the lane did that is furthest ahead.
+            let at = |place: &Place| place.checkpoint.unwrap_or(Checkpoint::start(epoch));
+            let seen = old.iter().map(at).max_by_key(Checkpoint::position);
+            let seen = seen.unwrap_or(Checkpoint::start(epoch));
+            let reached = new.iter().map(at).min_by_key(Checkpoint::position);
+            let reached = reached.unwrap_or(seen);
+            if reached.position() < seen.position()
+                && self.concerns(reached.position(), seen.position()).await?
+            {
+                return Err(RebuildError::NotCaughtUp {
+                    generation: to,
+                    reached: reached.position(),
+                    serving: seen.position(),
+                });
+            }
+            // Nothing between a lane of the new one that is behind and there concerns it, so it has come as far.
+            let further = |place: &Place| {
+                let at = at(place);
+                if at.position() < seen.position() {
+                    seen
+                } else {
+                    at
+                }
             };
+            let ahead = new.iter().map(further).max_by_key(Checkpoint::position);
+            let ahead = ahead.unwrap_or(seen);
             let switched = record.switch(to, ahead.position());
             let mut commit = self.put(&record, revision);
             commit.work.extend(self.kind.serve(to));
-            commit.checkpoints = vec![
-                guard(self.subscription_of(serving)?, old, at),
-                guard(self.subscription_of(to)?, new, ahead),
-            ];
+            let (of_old, of_new) = (self.subscription_of(serving)?, self.subscription_of(to)?);
+            commit.checkpoints = old
+                .iter()
+                .map(|place| place.guard(&of_old, at(place)))
+                .chain(new.iter().map(|place| place.guard(&of_new, further(place))))
+                .collect();
             match self.backend.commit(commit).await {
                 Ok(_) => return Ok(switched),
                 // One of the two has gone on: compare again.
@@ -211,20 +233,61 @@ impl<B: Backend> ReadModel<B> {
         Ok(!self.log.read_log(read).await?.events().is_empty())
     }
 
+    /// How far a generation has come: the lane of it that is furthest behind.
     pub(super) async fn checkpoint_of(
         &self,
         generation: Generation,
     ) -> Result<Option<Checkpoint>, RebuildError> {
+        let places = self.places(generation).await?;
+        let checkpoints = places.iter().map(|place| place.checkpoint);
+        // A lane that has none is before all that have.
+        let least = checkpoints.min_by_key(|checkpoint| checkpoint.map(|saved| saved.position()));
+        Ok(least.flatten())
+    }
+
+    /// Where each lane of a generation is.
+    async fn places(&self, generation: Generation) -> Result<Vec<Place>, RebuildError> {
         let name = self.subscription_of(generation)?;
-        Ok(self.backend.load_checkpoint(&name).await?)
+        let lanes = self.backend.list_lanes(&name).await?;
+        let mut places: Vec<Place> = lanes.iter().map(Place::of).collect();
+        if places.is_empty() {
+            // It was never claimed: it is being built, or new.
+            let checkpoint = self.backend.load_checkpoint(&name, Lane::FIRST).await?;
+            places.push(Place {
+                lane: Lane::FIRST,
+                fence: None,
+                checkpoint,
+            });
+        }
+        Ok(places)
     }
 }
 
-/// A move of a checkpoint from where it was found.
-fn guard(
-    name: uno_core::SubscriptionName,
-    found: Option<Checkpoint>,
-    to: Checkpoint,
-) -> CheckpointWrite {
-    CheckpointWrite::new(name, found.map(|found| found.position()), to)
+/// Where a lane is, and under which lease it is moved.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    lane: Lane,
+    fence: Option<Fence>,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Place {
+    fn of(record: &LaneRecord) -> Self {
+        Self {
+            lane: record.lane(),
+            fence: record.holder().map(|_| record.fence()),
+            checkpoint: record.checkpoint(),
+        }
+    }
+
+    /// A move from where it was found, under the lease that it is on: if it is moved meanwhile, or goes to another holder, the commit is
+    /// stale.
+    fn guard(&self, name: &SubscriptionName, to: Checkpoint) -> CheckpointWrite {
+        let from = self.checkpoint.map(|found| found.position());
+        let write = CheckpointWrite::new(name.clone(), from, to);
+        match self.fence {
+            Some(fence) => write.fenced(self.lane, fence),
+            None => write.lane(self.lane),
+        }
+    }
 }

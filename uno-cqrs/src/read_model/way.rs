@@ -1,6 +1,7 @@
 //! [`GivesWay`]: a consumer that leaves pauses when another generation is to get ahead of its own.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use uno_core::EventFilter;
+use uno_core::{EventFilter, RecordedEvent};
 use uno_events::{Batch, ConsumeError, Consumer};
 
 use crate::Generation;
@@ -56,6 +57,10 @@ impl GivesWay {
 impl Consumer for GivesWay {
     fn filter(&self) -> EventFilter {
         self.inner.filter()
+    }
+
+    fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Result<Cow<'e, str>, ConsumeError> {
+        self.inner.key(event)
     }
 
     async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {

@@ -6,27 +6,32 @@ use std::{
     time::Duration,
 };
 
-use uno_core::{CheckpointStore, Clock, Decoder, EventStore, SystemClock};
+use uno_core::{Clock, Decoder, EventStore, LeaseOwner, SubscriptionStore, SystemClock};
 
-use super::{Settings, Shared, SubscriptionManager};
+use super::{Settings, Shared, SubscriptionManager, notice::NoticeBoard};
 use crate::LogFeed;
 
 /// Settings of a [`SubscriptionManager`].
 #[derive(Debug)]
 pub struct SubscriptionManagerBuilder {
     store: Arc<dyn EventStore>,
-    checkpoints: Arc<dyn CheckpointStore>,
+    subscriptions: Arc<dyn SubscriptionStore>,
     decoder: Decoder,
     clock: Arc<dyn Clock>,
     feed_size: usize,
+    instance: Option<Arc<str>>,
     settings: Settings,
 }
 
 impl SubscriptionManagerBuilder {
-    pub(super) fn new(store: Arc<dyn EventStore>, checkpoints: Arc<dyn CheckpointStore>) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn EventStore>,
+        subscriptions: Arc<dyn SubscriptionStore>,
+    ) -> Self {
         Self {
             store,
-            checkpoints,
+            subscriptions,
+            instance: None,
             decoder: Decoder::new(),
             clock: Arc::new(SystemClock::new()),
             feed_size: LogFeed::DEFAULT_CAPACITY,
@@ -34,6 +39,8 @@ impl SubscriptionManagerBuilder {
                 poll_interval: Duration::from_millis(500),
                 save_every: 1_000,
                 save_after: Duration::from_secs(5),
+                lease: Duration::from_secs(5),
+                fell_behind_at: 10_000,
             },
         }
     }
@@ -49,6 +56,36 @@ impl SubscriptionManagerBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// For how long lanes are on lease: when this process dies, others take over after so long. It is renewed a third of that apart.
+    /// Five seconds unless it is said.
+    ///
+    /// Each subscription renews its own, so a short lease makes work for the store; and a process that was asleep for longer than its lease, or could
+    /// not reach the store, finds its lanes taken.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease.max(Duration::from_millis(10));
+        self
+    }
+
+    /// The name of this process: what others are told of who holds a lane. A later run that bears the same name takes the lanes of this
+    /// one over at once, without waiting for the lease to run out; so no two processes that live at the same time may
+    /// have one name, or the later one takes the lanes from the other. Such as the name of a pod of a stateful set.
+    ///
+    /// Unless it is said, the number of the process, which is taken over from nobody.
+    #[must_use]
+    pub fn instance(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
+    /// How many positions behind the newest event a lane is when [`Happened::FellBehind`](super::Happened::FellBehind) is told of it.
+    /// 10,000 unless it is said.
+    #[must_use]
+    pub fn fell_behind_at(mut self, positions: u64) -> Self {
+        self.settings.fell_behind_at = positions.max(1);
         self
     }
 
@@ -87,11 +124,18 @@ impl SubscriptionManagerBuilder {
     #[must_use]
     pub fn build(self) -> SubscriptionManager {
         let patience = self.settings.poll_interval / 2;
+        let takes_over = self.instance.is_some();
+        let name = self
+            .instance
+            .unwrap_or_else(|| format!("process {}", std::process::id()).into());
         SubscriptionManager {
             shared: Arc::new(Shared {
                 feed: LogFeed::new(Arc::clone(&self.store), self.feed_size, patience),
                 store: self.store,
-                checkpoints: self.checkpoints,
+                subscriptions: self.subscriptions,
+                owner: LeaseOwner::new(name),
+                takes_over,
+                board: NoticeBoard::new(),
                 decoder: self.decoder,
                 clock: self.clock,
                 settings: self.settings,

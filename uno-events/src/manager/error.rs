@@ -1,6 +1,6 @@
 //! Errors of the subscription manager.
 
-use uno_core::{CommitError, Position, StoreError, SubscriptionName};
+use uno_core::{ParkedKey, Position, StoreError, SubscriptionName};
 
 use super::StopReason;
 use crate::Group;
@@ -24,14 +24,6 @@ pub enum SubscriptionError {
     /// The subscription does not run.
     #[error("subscription {0} is not running")]
     NotRunning(SubscriptionName),
-    /// The checkpoint could not be moved.
-    #[error("the checkpoint of subscription {subscription} could not be moved")]
-    Checkpoint {
-        /// Whose.
-        subscription: SubscriptionName,
-        /// What the store said. When another process has moved it, try again.
-        source: CommitError,
-    },
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,6 +57,14 @@ pub enum WaitError {
         reached: Position,
         /// Why.
         why: StopReason,
+    },
+    /// It has come there, but an event of the receipt is parked: it was not handled, or waits behind one that was not.
+    #[error("key {} of subscription {subscription} is parked: {}", parked.key(), parked.failure().error())]
+    Parked {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// The key, and why it is parked.
+        parked: Box<ParkedKey>,
     },
     /// The receipt is from another log than the one the subscription reads.
     #[error("the receipt is from another log than the one that subscription {0} reads")]

@@ -1,123 +1,210 @@
-//! [`Report`]: what a runner tells of itself, and how others wait for it.
+//! [`Report`]: what the tasks of a subscription tell of themselves, and how others wait for it.
+
+mod told;
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use uno_core::{Checkpoint, Position, StoreEpoch};
+use uno_core::{Checkpoint, Lane, Position, StoreEpoch, SubscriptionName};
 
-use super::{StopReason, SubscriptionCounts, SubscriptionState};
+use super::{
+    StopReason,
+    notice::{Happened, NoticeBoard},
+};
 
-/// Written by one runner, read and awaited by anybody.
+pub(super) use self::told::{Phase, Reported, StandingBy};
+
+/// Written by the tasks of one subscription, read and awaited by anybody.
 #[derive(Debug)]
-pub(super) struct Report(watch::Sender<Reported>);
-
-/// What was told last.
-#[derive(Clone, Debug)]
-pub(super) struct Reported {
-    pub(super) state: SubscriptionState,
-    /// Up to where the log was handled or passed over.
-    pub(super) position: Position,
-    /// What is saved of it.
-    pub(super) checkpoint: Option<Checkpoint>,
-    /// Of the log that is read; `None` before it was first looked at.
-    pub(super) epoch: Option<StoreEpoch>,
-    pub(super) counts: SubscriptionCounts,
-    pub(super) last_error: Option<Arc<str>>,
+pub(super) struct Report {
+    told: watch::Sender<Reported>,
+    board: NoticeBoard,
+    name: SubscriptionName,
 }
 
 impl Report {
-    pub(super) fn new() -> Self {
-        Self(watch::Sender::new(Reported {
-            state: SubscriptionState::Stopped {
-                why: StopReason::NotStarted,
-                position: Position::START,
-            },
-            position: Position::START,
-            checkpoint: None,
-            epoch: None,
-            counts: SubscriptionCounts::default(),
-            last_error: None,
-        }))
+    pub(super) fn new(name: SubscriptionName, board: NoticeBoard) -> Self {
+        Self {
+            told: watch::Sender::new(Reported::new()),
+            board,
+            name,
+        }
     }
 
     pub(super) fn read(&self) -> Reported {
-        self.0.borrow().clone()
+        self.told.borrow().clone()
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.0.borrow().state.is_stopped()
+        self.told.borrow().stopped.is_some()
     }
 
     /// Waits until what is told fits.
     pub(super) async fn when(&self, fits: impl FnMut(&Reported) -> bool) -> Reported {
-        let mut reader = self.0.subscribe();
+        let mut reader = self.told.subscribe();
         // The sender is `self`, which is borrowed for as long as this waits, so the channel does not close.
         let fitting = reader.wait_for(fits).await.map(|told| told.clone());
         fitting.unwrap_or_else(|_| self.read())
     }
 
-    pub(super) fn state(&self, state: SubscriptionState) {
-        self.0.send_if_modified(|told| {
-            let changed = told.state != state;
-            told.state = state;
+    /// Tasks begin. What those before knew of the log is forgotten, so that nobody takes it for what is now.
+    pub(super) fn starting(&self) {
+        self.told.send_modify(|told| {
+            told.stopped = None;
+            told.forget();
+        });
+    }
+
+    /// The checkpoints were moved while nothing ran.
+    pub(super) fn forget(&self) {
+        self.told.send_modify(|told| {
+            told.forget();
+            if let Some((_, position)) = &mut told.stopped {
+                *position = Position::START;
+            }
+        });
+    }
+
+    pub(super) fn paused(&self, paused: bool) {
+        self.told.send_modify(|told| told.paused = paused);
+    }
+
+    /// Lanes were claimed: how many there are, and who has those that are not held here, if that is all of them.
+    pub(super) fn claimed(&self, lanes: u16, standing_by: Option<StandingBy>) {
+        self.told.send_if_modified(|told| {
+            let changed = told.count != lanes
+                || told.standing_by != standing_by
+                || told.claim_trouble.is_some();
+            told.count = lanes;
+            told.standing_by = standing_by;
+            told.claim_trouble = None;
             changed
         });
     }
 
-    /// A task begins. What the one before knew of the log is forgotten, so that nobody takes it for what is now.
-    pub(super) fn starting(&self) {
-        self.0.send_modify(|told| {
-            told.state = SubscriptionState::Starting;
-            told.epoch = None;
+    /// Lanes could not be claimed.
+    pub(super) fn not_claimed(&self, attempt: u32, error: &Arc<str>) {
+        self.told.send_modify(|told| {
+            told.counts.failed += 1;
+            told.last_error = Some(Arc::clone(error));
+            told.claim_trouble = Some((attempt, Arc::clone(error)));
         });
     }
 
-    /// There is something to do. A retry stays visible as one until it has worked.
-    pub(super) fn busy(&self) {
-        self.0.send_if_modified(|told| {
-            let idle = matches!(
-                told.state,
-                SubscriptionState::CaughtUp | SubscriptionState::Paused
-            );
-            if idle {
-                told.state = SubscriptionState::Running;
+    pub(super) fn lane_taken(&self, lane: Lane) {
+        self.told.send_modify(|told| told.take(lane));
+        self.tell(Happened::LaneTaken { lane });
+    }
+
+    pub(super) fn lane_left(&self, lane: Lane) {
+        self.told.send_modify(|told| told.leave(lane));
+        self.tell(Happened::LaneLost { lane });
+    }
+
+    pub(super) fn phase(&self, lane: Lane, phase: Phase) {
+        let mut caught_up = false;
+        self.told.send_if_modified(|told| {
+            let changed = told.lane(lane).is_some_and(|told| {
+                let changed = told.phase != phase;
+                told.phase = phase;
+                changed
+            });
+            if changed && told.behind && told.all_in(&Phase::CaughtUp) {
+                told.behind = false;
+                caught_up = true;
             }
-            idle
+            changed
+        });
+        if caught_up {
+            self.tell(Happened::CaughtUp);
+        }
+    }
+
+    /// There is something to do. A retry stays visible as one until it has worked.
+    pub(super) fn busy(&self, lane: Lane) {
+        self.told.send_if_modified(|told| {
+            told.lane(lane).is_some_and(|told| {
+                let idle = matches!(told.phase, Phase::CaughtUp | Phase::Paused);
+                if idle {
+                    told.phase = Phase::Running;
+                }
+                idle
+            })
         });
     }
 
     /// A checkpoint was found, from which it shows that so many events more were handled than was known.
-    pub(super) fn opened(&self, epoch: StoreEpoch, checkpoint: Option<Checkpoint>, handled: usize) {
-        self.0.send_modify(|told| {
+    pub(super) fn opened(
+        &self,
+        lane: Lane,
+        epoch: StoreEpoch,
+        checkpoint: Option<Checkpoint>,
+        handled: usize,
+    ) {
+        self.told.send_modify(|told| {
             told.counts.handled += handled as u64;
             told.epoch = Some(epoch);
-            told.checkpoint = checkpoint;
-            told.position = checkpoint.map_or(Position::START, |checkpoint| checkpoint.position());
-            if told.state != SubscriptionState::Starting {
-                return;
+            if let Some(told) = told.lane(lane) {
+                told.opened = true;
+                told.checkpoint = checkpoint;
+                told.position =
+                    checkpoint.map_or(Position::START, |checkpoint| checkpoint.position());
+                if told.phase == Phase::Starting {
+                    told.phase = Phase::Running;
+                }
             }
-            told.state = SubscriptionState::Running;
         });
     }
 
     /// Events were handled, and the checkpoint saved with them.
-    pub(super) fn handled(&self, events: usize, checkpoint: Checkpoint) {
-        self.0.send_modify(|told| {
+    pub(super) fn handled(&self, lane: Lane, events: usize, checkpoint: Checkpoint) {
+        self.told.send_modify(|told| {
             told.counts.handled += events as u64;
-            told.checkpoint = Some(checkpoint);
-            told.position = checkpoint.position();
-            told.state = SubscriptionState::Running;
+            if let Some(told) = told.lane(lane) {
+                told.checkpoint = Some(checkpoint);
+                told.position = checkpoint.position();
+                told.phase = Phase::Running;
+            }
         });
     }
 
     /// Events that do not fit were passed over.
-    pub(super) fn passed(&self, position: Position) {
-        self.0.send_modify(|told| told.position = position);
+    pub(super) fn passed(&self, lane: Lane, position: Position) {
+        self.told.send_modify(|told| {
+            if let Some(told) = told.lane(lane) {
+                told.position = position;
+            }
+        });
+    }
+
+    /// A lane is so many positions behind the newest event that is known, which is a lot.
+    pub(super) fn fell_behind(&self, lag: u64) {
+        let fell = self.told.send_if_modified(|told| {
+            let fell = !told.behind;
+            told.behind = true;
+            fell
+        });
+        if fell {
+            self.tell(Happened::FellBehind { lag });
+        }
+    }
+
+    /// An event was set aside, with what is to be done about it.
+    pub(super) fn parked(&self, key: &Arc<str>, position: Position) {
+        self.told.send_modify(|told| told.counts.parked += 1);
+        let key = Arc::clone(key);
+        self.tell(Happened::Parked { key, position });
+    }
+
+    /// Events were put behind one that is parked.
+    pub(super) fn queued_behind(&self, events: usize) {
+        self.told
+            .send_modify(|told| told.counts.parked += events as u64);
     }
 
     /// An attempt failed.
     pub(super) fn failed(&self, error: &Arc<str>) {
-        self.0.send_modify(|told| {
+        self.told.send_modify(|told| {
             told.counts.failed += 1;
             told.last_error = Some(Arc::clone(error));
         });
@@ -125,15 +212,19 @@ impl Report {
 
     /// An attempt is made again.
     pub(super) fn retried(&self) {
-        self.0.send_modify(|told| told.counts.retried += 1);
+        self.told.send_modify(|told| told.counts.retried += 1);
     }
 
     pub(super) fn stopped(&self, why: StopReason) {
-        self.0.send_modify(|told| {
-            told.state = SubscriptionState::Stopped {
-                why,
-                position: told.position,
-            }
+        if why.is_failure() {
+            self.tell(Happened::Stopped { why: why.clone() });
+        }
+        self.told.send_modify(|told| {
+            told.stopped = Some((why, told.position()));
         });
+    }
+
+    fn tell(&self, what: Happened) {
+        self.board.tell(&self.name, what);
     }
 }

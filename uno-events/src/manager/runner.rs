@@ -1,41 +1,49 @@
-//! [`Runner`]: the task of one subscription.
+//! [`Runner`]: the task of one lane of a subscription.
 
 mod ahead;
 mod failing;
+mod feeding;
+mod link;
+mod parking;
 mod place;
+mod requests;
+mod stretch;
 mod trouble;
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
-use uno_core::{Checkpoint, EventFilter, Position, ReadLog, RecordedEvent, StoreChange};
+use uno_core::{Checkpoint, EventFilter, ReadLog, StoreChange};
 
 use self::{
     ahead::Ahead,
     place::Place,
+    requests::Retrying,
+    stretch::Stretch,
     trouble::{Failure, Trouble},
 };
-use super::{Shared, StopReason, SubscriptionState, entry::Entry};
-use crate::{
-    Batch,
-    guard::{guarded, panic_text},
-    telemetry,
-};
+use super::{Shared, StopReason, entry::Entry, report::Phase};
+use crate::guard::panic_text;
 
-pub(super) use self::place::establish;
+pub(super) use self::link::{LaneEnd, LaneLink, Mailbox};
 
-/// Reads the log from the checkpoint on and feeds it to the consumer, until it is told to stop or can't go on.
+/// Reads the log from the checkpoint of its lane on and feeds it to the consumer, until it is told to stop, loses the lane, or can't
+/// go on.
 pub(super) struct Runner {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
-    stop: CancellationToken,
+    link: LaneLink,
     paused: tokio::sync::watch::Receiver<bool>,
     filter: EventFilter,
     ahead: Ahead,
     trouble: Trouble,
+    /// The keys of this lane that are parked. Only the holder of a lane changes them, so what is known is what is.
+    parked: HashSet<Arc<str>>,
+    /// A key whose events are being tried again.
+    retrying: Option<Retrying>,
     /// The checkpoint that is known to belong to this log.
     verified: Option<Checkpoint>,
 }
@@ -46,6 +54,8 @@ enum Halt {
     Asked,
     /// What is known of the checkpoint may be wrong: load it again and go on from there.
     Reload,
+    /// Another process has the lane.
+    Lost,
     /// It can't go on.
     Stop(StopReason),
 }
@@ -53,48 +63,51 @@ enum Halt {
 type Step<T> = Result<T, Halt>;
 
 impl Runner {
-    pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>, stop: CancellationToken) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>, link: LaneLink) -> Self {
         let paused = entry.paused.subscribe();
+        let trouble = Trouble::inherited(&link.lease, entry.spec.batch_size);
         Self {
             shared,
             entry,
-            stop,
+            link,
             paused,
             filter: EventFilter::all(),
             ahead: Ahead::default(),
-            trouble: Trouble::default(),
+            trouble,
+            parked: HashSet::new(),
+            retrying: None,
             verified: None,
         }
     }
 
-    /// Runs to the end, and reports why it came.
-    pub(super) async fn run(mut self) {
+    /// Runs to the end, and says why it came.
+    pub(super) async fn run(mut self) -> LaneEnd {
         // A panic of the consumer is caught closer by; this one is for the store and the consumer's filter.
-        let why = match AssertUnwindSafe(self.drive()).catch_unwind().await {
-            Ok(why) => why,
-            Err(panic) => StopReason::Panicked {
+        match AssertUnwindSafe(self.drive()).catch_unwind().await {
+            Ok(end) => end,
+            Err(panic) => LaneEnd::Stop(StopReason::Panicked {
                 message: panic_text(&*panic).into(),
-            },
-        };
-        let position = self.entry.report.read().position;
-        let (subscription, why_kind) = (self.entry.spec.name.as_str(), why.kind());
-        if why.is_failure() {
-            tracing::error!(name: telemetry::STOPPED, subscription, position = position.get(), why = why_kind, "stopped");
-        } else {
-            tracing::info!(name: telemetry::STOPPED, subscription, position = position.get(), why = why_kind, "stopped");
+            }),
         }
-        self.entry.report.stopped(why);
     }
 
-    async fn drive(&mut self) -> StopReason {
+    async fn drive(&mut self) -> LaneEnd {
         self.filter = self.entry.spec.consumer.filter();
         loop {
-            if self.stop.is_cancelled() {
-                return StopReason::Requested;
+            if self.link.stop.is_cancelled() {
+                self.hand_on_attempts().await;
+                return LaneEnd::Asked;
             }
             match self.follow().await {
-                Err(Halt::Asked) => return StopReason::Requested,
-                Err(Halt::Stop(why)) => return why,
+                Err(Halt::Asked) => {
+                    self.hand_on_attempts().await;
+                    return LaneEnd::Asked;
+                }
+                Err(Halt::Lost) => return LaneEnd::Lost,
+                Err(Halt::Stop(why)) => {
+                    self.forget_attempts().await;
+                    return LaneEnd::Stop(why);
+                }
                 Err(Halt::Reload) => {}
                 Ok(never) => match never {},
             }
@@ -106,19 +119,31 @@ impl Runner {
         let mut place = self.open().await?;
         self.ahead = Ahead::default();
         loop {
-            if self.stop.is_cancelled() {
+            if self.link.stop.is_cancelled() {
                 self.save(&mut place).await?;
                 return Err(Halt::Asked);
             }
             if *self.paused.borrow_and_update() {
                 self.save(&mut place).await?;
-                self.entry.report.state(SubscriptionState::Paused);
+                self.phase(Phase::Paused);
                 self.woken(None).await;
-                self.entry.report.busy();
+                if !*self.paused.borrow() {
+                    self.busy();
+                }
+                continue;
+            }
+            if !self.link.is_held() {
+                // What it would hand out now, another one may be handing out as well.
+                self.woken(None).await;
                 continue;
             }
             // A store in memory and a handler that never waits would keep the thread from everybody else.
             tokio::task::yield_now().await;
+            // A part of what is asked for, then a batch of what is new: neither keeps the other waiting.
+            self.carry_out_requests(&mut place).await?;
+            if self.drain(&mut place).await? {
+                continue;
+            }
             let limit = self.batch_size(&place);
             if let Some((events, (position, id))) = self.ahead.take(limit) {
                 let next = Checkpoint::after(place.epoch(), position, id);
@@ -140,7 +165,7 @@ impl Runner {
             .read(place.position(), &self.filter, limit, mark);
         let page = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Ok(()),
+            () = self.link.stop.cancelled() => return Ok(()),
             page = reading => page,
         };
         let page = match page {
@@ -148,21 +173,64 @@ impl Runner {
             Err(error) => return Err(self.store_failed(error).await),
         };
         self.trouble.read();
-        match page.scanned() {
-            None => self.wait_for_more(place, mark).await,
-            Some(_) if !page.events().is_empty() => {
-                self.ahead = Ahead::new(page);
-                Ok(())
-            }
-            Some((position, id)) => {
-                place.pass(Checkpoint::after(place.epoch(), position, id));
-                self.entry.report.passed(position);
-                if place.unsaved() >= self.shared.settings.save_every {
-                    self.save(place).await?;
-                }
-                Ok(())
-            }
+        let Some((position, id)) = page.scanned() else {
+            return self.wait_for_more(place, mark).await;
+        };
+        self.tell_if_behind(place.position());
+        self.ahead = Ahead::new(page);
+        if self.link.lanes.get() > 1 {
+            let mut ahead = std::mem::take(&mut self.ahead);
+            ahead.retain(|event| self.is_of_this_lane(event));
+            self.ahead = ahead;
         }
+        if self.ahead.is_empty() {
+            self.pass(place, Checkpoint::after(place.epoch(), position, id))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing up to there is for this lane.
+    async fn pass(&mut self, place: &mut Place, to: Checkpoint) -> Step<()> {
+        let to = match *self.link.drain.borrow() {
+            Some(drain) if drain.position() < to.position() => drain,
+            _ => to,
+        };
+        if to.position() <= place.position() {
+            return Ok(());
+        }
+        place.pass(to);
+        self.trouble.passed(to.position(), 0);
+        self.entry.report.passed(self.lane(), to.position());
+        if place.unsaved() >= self.shared.settings.save_every {
+            self.save(place).await?;
+        }
+        Ok(())
+    }
+
+    /// While the number of lanes is being changed: goes exactly to the place that was fixed, and waits there. Whether it is there.
+    async fn drain(&mut self, place: &mut Place) -> Step<bool> {
+        let Some(to) = *self.link.drain.borrow_and_update() else {
+            return Ok(false);
+        };
+        if self.ahead.cut(to) {
+            self.pass(place, to).await?;
+        }
+        if place.position() < to.position() {
+            return Ok(false);
+        }
+        if place.is_saved_before(to) {
+            // What was passed over beyond it is passed over again, by the lanes that come.
+            place.go_back(to);
+            self.save(place).await?;
+        }
+        // The claim that finds all lanes there changes their number.
+        self.entry.poke.notify_one();
+        self.phase(Phase::Running);
+        if !self.has_requests() {
+            self.woken(Some(self.shared.settings.poll_interval)).await;
+        }
+        Ok(true)
     }
 
     fn batch_size(&self, place: &Place) -> usize {
@@ -173,108 +241,20 @@ impl Runner {
         }
     }
 
-    /// Feeds events to the consumer.
-    async fn feed(
-        &mut self,
-        place: &mut Place,
-        events: Vec<Arc<RecordedEvent>>,
-        next: Checkpoint,
-    ) -> Step<()> {
-        let stretch = Stretch::of(&events, next.position());
-        if let Some(fault) = self.trouble.fault_at(stretch.first) {
-            if !self.entry.spec.retry.allows(fault.attempts) {
-                return Err(Halt::Stop(fault.stop_reason()));
-            }
-            if let Some(wait) = fault
-                .retry_at
-                .checked_duration_since(Instant::now())
-                .filter(|wait| !wait.is_zero())
-            {
-                let state = SubscriptionState::Retrying {
-                    attempt: fault.attempts,
-                    error: Arc::clone(&fault.error),
-                };
-                self.entry.report.state(state);
-                self.log_retry(fault.attempts, fault.position);
-                self.woken(Some(wait)).await;
-                // Look again whether to stop, to pause, or to go on; what was not fed is read again.
-                self.ahead = Ahead::default();
-                return Ok(());
-            }
-            self.entry.report.retried();
-        }
-        self.entry.report.busy();
-        match self.consume(place, events, next, &stretch).await {
-            Ok(()) => {
-                place.saved(next);
-                self.verified = Some(next);
-                self.trouble.passed(next.position());
-                self.entry.report.handled(stretch.len(), next);
-                Ok(())
-            }
-            Err(failure) => Err(self.failed(failure, stretch).await),
-        }
-    }
-
-    /// Saves what was passed over since the checkpoint.
-    async fn save(&mut self, place: &mut Place) -> Step<()> {
-        if place.unsaved() == 0 {
-            return Ok(());
-        }
-        let next = place.progress();
-        let stretch = Stretch::of(&[], next.position());
-        match self.consume(place, Vec::new(), next, &stretch).await {
-            Ok(()) => {
-                place.saved(next);
-                self.verified = Some(next);
-                self.entry.report.handled(0, next);
-                Ok(())
-            }
-            Err(failure) => Err(self.failed(failure, stretch).await),
-        }
-    }
-
-    async fn consume(
-        &self,
-        place: &Place,
-        events: Vec<Arc<RecordedEvent>>,
-        next: Checkpoint,
-        stretch: &Stretch,
-    ) -> Result<(), Failure> {
-        let spec = &self.entry.spec;
-        let mut batch = Batch::new(events, place.write(spec.name.clone(), next));
-        let failed = self.trouble.fault_at(stretch.first);
-        let failed = failed.map_or(0, |fault| fault.attempts);
-        if !spec.retry.allows(failed.saturating_add(1)) {
-            batch = batch.for_the_last_time();
-        }
-        let span = tracing::debug_span!(
-            telemetry::CONSUME,
-            subscription = spec.name.as_str(),
-            events = stretch.len(),
-            first = stretch.first.get(),
-            last = stretch.last.get(),
-        );
-        // In an async block, so that a panic before the first await is caught too.
-        let consuming = async { spec.consumer.consume(batch).await }.instrument(span);
-        match guarded(spec.time_limit, consuming).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
-            Err(interrupted) => Err(interrupted.into()),
-        }
-    }
-
     /// At the end of the log: saves what is due, and waits for more.
     async fn wait_for_more(&mut self, place: &mut Place, mark: StoreChange) -> Step<()> {
         if place.unsaved() > 0 && place.unsaved_for() >= self.shared.settings.save_after {
             self.save(place).await?;
         }
+        if self.has_requests() {
+            return Ok(());
+        }
         self.trouble.caught_up();
-        self.entry.report.state(SubscriptionState::CaughtUp);
+        self.phase(Phase::CaughtUp);
+        let changed = self.shared.store.changed(mark);
         tokio::select! {
-            () = self.stop.cancelled() => {}
-            _ = self.paused.changed() => {}
-            () = self.shared.store.changed(mark) => {}
+            () = self.link.wanted(&mut self.paused) => {}
+            () = changed => {}
             () = tokio::time::sleep(self.shared.settings.poll_interval) => {}
         }
         Ok(())
@@ -289,39 +269,18 @@ impl Runner {
             }
         };
         tokio::select! {
-            () = self.stop.cancelled() => {}
-            _ = self.paused.changed() => {}
+            () = self.link.wanted(&mut self.paused) => {}
             () = timer => {}
         }
     }
-}
 
-/// The place of a batch in the log.
-struct Stretch {
-    first: Position,
-    last: Position,
-    events: Vec<Position>,
-}
-
-impl Stretch {
-    fn of(events: &[Arc<RecordedEvent>], end: Position) -> Self {
-        let events: Vec<_> = events.iter().map(|event| event.position()).collect();
-        let (first, last) = (
-            *events.first().unwrap_or(&end),
-            *events.last().unwrap_or(&end),
-        );
-        Self {
-            first,
-            last,
-            events,
+    /// Waits for as long as a failure asks for, but no longer than until it is to stop or to pause.
+    async fn wait(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        tokio::select! {
+            () = self.link.stop.cancelled() => {}
+            _ = self.paused.changed() => {}
+            () = tokio::time::sleep_until(until) => {}
         }
-    }
-
-    fn len(&self) -> usize {
-        self.events.len()
-    }
-
-    fn contains(&self, position: Position) -> bool {
-        (self.first..=self.last).contains(&position)
     }
 }

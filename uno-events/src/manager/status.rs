@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use uno_core::{Position, SubscriptionName};
+use uno_core::{Lane, Position, SubscriptionName};
 
 use crate::{Group, Replay};
 
@@ -17,6 +17,8 @@ pub struct SubscriptionStatus {
     pub(super) position: Position,
     pub(super) head: Option<Position>,
     pub(super) lag: Option<Duration>,
+    pub(super) parked: Option<u64>,
+    pub(super) lanes: Vec<LaneStatus>,
     pub(super) counts: SubscriptionCounts,
     pub(super) last_error: Option<Arc<str>>,
 }
@@ -46,13 +48,13 @@ impl SubscriptionStatus {
         &self.state
     }
 
-    /// The saved checkpoint: where it would go on after a crash. `None` when it was never saved.
+    /// The saved checkpoint of the lane that is furthest behind: where it would go on after a crash. `None` when it was never saved.
     #[must_use]
     pub fn checkpoint(&self) -> Option<Position> {
         self.checkpoint
     }
 
-    /// Up to where the log has been handled or passed over. At or beyond the checkpoint, since events that do not fit the
+    /// Up to where the log has been handled or passed over, by every lane. At or beyond the checkpoint, since events that do not fit the
     /// filter are passed over without saving each time.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -80,7 +82,19 @@ impl SubscriptionStatus {
         self.lag
     }
 
-    /// What it has done since it was subscribed.
+    /// How many events are parked; `None` when the store could not be asked.
+    #[must_use]
+    pub fn parked(&self) -> Option<u64> {
+        self.parked
+    }
+
+    /// Its lanes, in order, wherever they are run; none before it was first started.
+    #[must_use]
+    pub fn lanes(&self) -> &[LaneStatus] {
+        &self.lanes
+    }
+
+    /// What it has done in this process since it was subscribed.
     #[must_use]
     pub fn counts(&self) -> SubscriptionCounts {
         self.counts
@@ -93,12 +107,55 @@ impl SubscriptionStatus {
     }
 }
 
+/// A lane as it is now.
+#[derive(Clone, Debug)]
+pub struct LaneStatus {
+    pub(super) lane: Lane,
+    pub(super) holder: Option<Arc<str>>,
+    pub(super) here: bool,
+    pub(super) checkpoint: Option<Position>,
+    pub(super) position: Position,
+}
+
+impl LaneStatus {
+    /// Which lane.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The [name](super::SubscriptionManagerBuilder::instance) of the process that has it on lease, or had it last without giving it back.
+    #[must_use]
+    pub fn holder(&self) -> Option<&str> {
+        self.holder.as_deref()
+    }
+
+    /// Whether that is this manager.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.here
+    }
+
+    /// Its saved checkpoint; `None` when it was never saved.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Position> {
+        self.checkpoint
+    }
+
+    /// Up to where it has handled or passed over the log: if it is not run here, as far as that is saved.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+}
+
 /// What a subscription has done since it was subscribed to this manager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SubscriptionCounts {
     pub(super) handled: u64,
     pub(super) failed: u64,
     pub(super) retried: u64,
+    pub(super) parked: u64,
 }
 
 impl SubscriptionCounts {
@@ -112,6 +169,12 @@ impl SubscriptionCounts {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed
+    }
+
+    /// Events that were parked here, those behind others included.
+    #[must_use]
+    pub fn parked(&self) -> u64 {
+        self.parked
     }
 
     /// Attempts that were made again after a wait.
@@ -133,6 +196,11 @@ pub enum SubscriptionState {
     CaughtUp,
     /// It was paused.
     Paused,
+    /// Another process has all its lanes on lease. It takes them over when that one ends.
+    Standby {
+        /// The name of that process, or of the one that has the first lane.
+        holder: Arc<str>,
+    },
     /// Something failed, and it waits before it tries again.
     Retrying {
         /// How many attempts have failed in a row.
@@ -173,6 +241,7 @@ impl fmt::Display for SubscriptionState {
             Self::Running => f.write_str("running"),
             Self::CaughtUp => f.write_str("caught up"),
             Self::Paused => f.write_str("paused"),
+            Self::Standby { holder } => write!(f, "standing by for {holder}"),
             Self::Retrying { attempt, error } => {
                 write!(f, "retrying after {attempt} failed attempts: {error}")
             }
@@ -203,6 +272,15 @@ pub enum StopReason {
         /// Which event.
         position: Position,
         /// What is wrong with it, with its causes.
+        error: Arc<str>,
+    },
+    /// An event could not be handled, and as many events are parked as may be. The checkpoint is before it.
+    TooManyParked {
+        /// Which event.
+        position: Position,
+        /// How many may be parked.
+        limit: u64,
+        /// Why it could not be handled, or that it comes behind one that could not.
         error: Arc<str>,
     },
     /// The log is not the one that the checkpoint belongs to: a backup was restored, or the wrong store is connected.
@@ -238,6 +316,7 @@ impl StopReason {
             Self::Requested => "requested",
             Self::Failed { .. } => "failed",
             Self::Undecodable { .. } => "undecodable",
+            Self::TooManyParked { .. } => "too_many_parked",
             Self::LogDiverged { .. } => "log_diverged",
             Self::Store { .. } => "store",
             Self::Panicked { .. } => "panicked",
@@ -263,6 +342,14 @@ impl fmt::Display for StopReason {
             Self::Undecodable { position, error } => write!(
                 f,
                 "the event at position {position} can't be decoded: {error}"
+            ),
+            Self::TooManyParked {
+                position,
+                limit,
+                error,
+            } => write!(
+                f,
+                "the event at position {position} can't be parked, because {limit} are parked already: {error}"
             ),
             Self::LogDiverged { checkpoint, what } => {
                 write!(

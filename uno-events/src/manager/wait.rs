@@ -1,53 +1,32 @@
-//! What the manager tells, and what can be waited for.
+//! What can be waited for.
 
 use std::{sync::Arc, time::Duration};
 
-use uno_core::{Position, ReadLog, Receipt, SubscriptionName};
+use tokio::time::{Instant, sleep, timeout_at};
+use uno_core::{Lane, ParkedKey, Position, ReadStream, Receipt, StoreError, SubscriptionName};
 
 use super::{
-    StopReason, SubscriptionError, SubscriptionManager, SubscriptionState, SubscriptionStatus,
-    WaitError, entry::Entry, report::Reported,
+    StopReason, SubscriptionManager, SubscriptionState, WaitError,
+    entry::Entry,
+    report::{Phase, Reported},
 };
-use crate::Group;
+use crate::RetryPolicy;
+
+/// How often the store is asked for what other processes do: from a hundredth of a second on, then less and less often.
+const ASKING: RetryPolicy = RetryPolicy::new()
+    .base(Duration::from_millis(10))
+    .longest(Duration::from_millis(250));
 
 impl SubscriptionManager {
-    /// Every subscription as it is now, by name. Answers also when the store does not: what only the store knows is then `None`.
-    pub async fn status(&self) -> Vec<SubscriptionStatus> {
-        self.status_of_these(self.all()).await
-    }
-
-    /// Every subscription of a group as it is now.
+    /// Waits until a subscription has handled, or passed over, everything up to what a receipt tells of, in every lane: what it wrote
+    /// can then be read.
+    ///
+    /// Lanes that other processes run are judged by their checkpoints. Events that they pass over may be saved seconds later.
     ///
     /// # Errors
-    /// [`UnknownGroup`](SubscriptionError::UnknownGroup).
-    pub async fn status_of_group(
-        &self,
-        group: &Group,
-    ) -> Result<Vec<SubscriptionStatus>, SubscriptionError> {
-        Ok(self.status_of_these(self.in_group(group)?).await)
-    }
-
-    /// One subscription as it is now.
-    ///
-    /// # Errors
-    /// [`Unknown`](SubscriptionError::Unknown).
-    pub async fn status_of(
-        &self,
-        name: &SubscriptionName,
-    ) -> Result<SubscriptionStatus, SubscriptionError> {
-        let entry = self.entry(name)?;
-        let head = self.shared.store.head().await.ok();
-        Ok(self
-            .status_at(&entry, head.map(|head| head.position()))
-            .await)
-    }
-
-    /// Waits until a subscription has handled, or passed over, everything up to what a receipt tells of: what it wrote can
-    /// then be read.
-    ///
-    /// # Errors
+    /// [`Parked`](WaitError::Parked) when it came there, but an event of the receipt is parked;
     /// [`TimedOut`](WaitError::TimedOut), [`Stopped`](WaitError::Stopped), [`OtherLog`](WaitError::OtherLog),
-    /// [`Unknown`](WaitError::Unknown).
+    /// [`Unknown`](WaitError::Unknown), [`Store`](WaitError::Store).
     pub async fn wait_for(
         &self,
         name: &SubscriptionName,
@@ -60,33 +39,120 @@ impl SubscriptionManager {
         let Some(awaited) = receipt.position() else {
             return Ok(());
         };
-        let other_log = |told: &Reported| told.epoch.is_some_and(|epoch| epoch != receipt.epoch());
-        let there = |told: &Reported| told.epoch.is_some() && told.position >= awaited;
-        let waiting = entry
-            .report
-            .when(|told| other_log(told) || there(told) || told.state.is_stopped());
-        let subscription = name.clone();
-        match tokio::time::timeout(timeout, waiting).await {
-            Ok(told) if other_log(&told) => Err(WaitError::OtherLog(subscription)),
-            Ok(told) if there(&told) => Ok(()),
-            Ok(told) => Err(WaitError::Stopped {
-                subscription,
-                reached: told.position,
-                why: why_stopped(&told.state),
-            }),
-            Err(_) => Err(WaitError::TimedOut {
-                subscription,
-                awaited,
-                reached: entry.report.read().position,
+        let deadline = Instant::now() + timeout;
+        let coming = self.come_to(&entry, receipt, awaited);
+        match timeout_at(deadline, coming).await {
+            Ok(came) => came?,
+            Err(_) => {
+                return Err(WaitError::TimedOut {
+                    subscription: name.clone(),
+                    awaited,
+                    reached: entry.report.read().position(),
+                });
+            }
+        }
+        match self.parked_of(&entry, receipt).await? {
+            None => Ok(()),
+            Some(parked) => Err(WaitError::Parked {
+                subscription: name.clone(),
+                parked: Box::new(parked),
             }),
         }
     }
 
-    /// Waits until every running subscription has come to the end of the log, which may move because of what they do: for
-    /// tests, instead of sleeping.
+    async fn come_to(
+        &self,
+        entry: &Entry,
+        receipt: &Receipt,
+        awaited: Position,
+    ) -> Result<(), WaitError> {
+        let other_log = |told: &Reported| told.epoch.is_some_and(|epoch| epoch != receipt.epoch());
+        let there = |told: &Reported| told.is_whole() && told.position() >= awaited;
+        let shared = |told: &Reported| told.count > 0 && !told.is_whole();
+        let mut asked = 0;
+        loop {
+            let told = entry.report.when(|told| {
+                other_log(told) || there(told) || told.stopped.is_some() || shared(told)
+            });
+            let told = told.await;
+            let subscription = entry.spec.name.clone();
+            if other_log(&told) {
+                return Err(WaitError::OtherLog(subscription));
+            }
+            if there(&told) {
+                return Ok(());
+            }
+            if told.stopped.is_some() {
+                return Err(WaitError::Stopped {
+                    subscription,
+                    reached: told.position(),
+                    why: why_stopped(&told.state()),
+                });
+            }
+            // Others run some of the lanes, or all.
+            if self.place_of(entry, &told).await? >= awaited {
+                return Ok(());
+            }
+            asked += 1;
+            sleep(ASKING.wait(asked)).await;
+        }
+    }
+
+    /// How far all lanes have come, wherever they are run.
+    async fn place_of(&self, entry: &Entry, told: &Reported) -> Result<Position, StoreError> {
+        if told.is_whole() {
+            return Ok(told.position());
+        }
+        let store = &self.shared.subscriptions;
+        let lanes = store.list_lanes(&entry.spec.name).await?;
+        let places = lanes.iter().map(|lane| {
+            let saved = lane
+                .checkpoint()
+                .map_or(Position::START, |checkpoint| checkpoint.position());
+            saved.max(told.position_of(lane.lane()).unwrap_or(saved))
+        });
+        Ok(places.min().unwrap_or(Position::START))
+    }
+
+    /// What is parked of the events that a receipt tells of.
+    async fn parked_of(
+        &self,
+        entry: &Entry,
+        receipt: &Receipt,
+    ) -> Result<Option<ParkedKey>, StoreError> {
+        let (store, name) = (&self.shared.subscriptions, &entry.spec.name);
+        if store.list_parked(name, None, 1).await?.is_empty() {
+            return Ok(None);
+        }
+        let filter = entry.spec.consumer.filter();
+        for appended in receipt.streams() {
+            let read = ReadStream::forward(appended.stream().clone())
+                .from(appended.first())
+                .to(appended.last())
+                .limit(usize::MAX);
+            for event in self.shared.store.read_stream(read).await? {
+                if !filter.matches(&event) {
+                    continue;
+                }
+                // One without a key can't be parked.
+                let Some(key) = entry.spec.key(&event) else {
+                    continue;
+                };
+                let found = store.parked_key(name, &key).await?;
+                // An event of the key that came later may have been parked since.
+                if let Some(parked) = found.filter(|parked| parked.first() <= event.position()) {
+                    return Ok(Some(parked));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until every running subscription has come to the end of the log, which may move because of what they do, and has done
+    /// what was asked for with parked keys: for tests, instead of sleeping.
     ///
-    /// Subscriptions that are paused, were not started or were asked to stop are left out. One that retries is waited for,
-    /// and while a store is away that may be for ever.
+    /// Lanes that other processes run are waited for as well. Subscriptions that are paused, were not started or were asked to stop are
+    /// left out. One that retries is waited for, and while a store is away that may be for ever.
     ///
     /// # Errors
     /// [`Stopped`](WaitError::Stopped) when one has stopped because of a failure; [`Store`](WaitError::Store).
@@ -94,23 +160,7 @@ impl SubscriptionManager {
         loop {
             let head = self.shared.store.head().await?.position();
             for entry in self.all() {
-                let out = |told: &Reported| {
-                    told.state.is_stopped() || told.state == SubscriptionState::Paused
-                };
-                let there = |told: &Reported| {
-                    told.state == SubscriptionState::CaughtUp
-                        && told.epoch.is_some()
-                        && told.position >= head
-                };
-                let told = entry.report.when(|told| out(told) || there(told)).await;
-                if let Some(why) = told.state.failure() {
-                    let (subscription, reached) = (entry.spec.name.clone(), told.position);
-                    return Err(WaitError::Stopped {
-                        subscription,
-                        reached,
-                        why: why.clone(),
-                    });
-                }
+                self.until_one_is_idle(&entry, head).await?;
             }
             if self.shared.store.head().await?.position() == head {
                 return Ok(());
@@ -118,78 +168,57 @@ impl SubscriptionManager {
         }
     }
 
-    async fn status_of_these(&self, entries: Vec<Arc<Entry>>) -> Vec<SubscriptionStatus> {
-        let head = self
-            .shared
-            .store
-            .head()
-            .await
-            .ok()
-            .map(|head| head.position());
-        let mut all = Vec::with_capacity(entries.len());
-        for entry in entries {
-            all.push(self.status_at(&entry, head).await);
-        }
-        all
-    }
-
-    async fn status_at(&self, entry: &Entry, head: Option<Position>) -> SubscriptionStatus {
-        let told = entry.report.read();
-        let mut saved = told.checkpoint;
-        let mut position = told.position;
-        if told.epoch.is_none() {
-            saved = self
-                .shared
-                .checkpoints
-                .load_checkpoint(&entry.spec.name)
-                .await
-                .ok()
-                .flatten();
-            position = saved.map_or(Position::START, |saved| saved.position());
-        }
-        let checkpoint = saved.map(|checkpoint| checkpoint.position());
-        let lag = match head {
-            Some(head) => self.lag(position, head).await,
-            None => None,
+    async fn until_one_is_idle(&self, entry: &Arc<Entry>, head: Position) -> Result<(), WaitError> {
+        let out =
+            |told: &Reported| told.stopped.is_some() || told.state() == SubscriptionState::Paused;
+        let there = |told: &Reported| {
+            told.is_whole() && told.all_in(&Phase::CaughtUp) && told.position() >= head
         };
-        let spec = &entry.spec;
-        SubscriptionStatus {
-            name: spec.name.clone(),
-            group: spec.group.clone(),
-            replay: spec.replay,
-            state: told.state,
-            checkpoint,
-            position,
-            head,
-            lag,
-            counts: told.counts,
-            last_error: told.last_error,
-        }
-    }
-
-    /// For how long the first event after `position` has been in the store.
-    async fn lag(&self, position: Position, head: Position) -> Option<Duration> {
-        if position >= head {
-            return Some(Duration::ZERO);
-        }
-        let oldest = match self.shared.feed.first_after(position) {
-            Some(event) => event,
-            None => {
-                let page = self
-                    .shared
-                    .store
-                    .read_log(ReadLog::after(position).limit(1))
-                    .await
-                    .ok()?;
-                page.into_events().pop()?
+        let shared = |told: &Reported| told.count > 0 && !told.is_whole();
+        let mut asked = 0;
+        loop {
+            // Requests first: whoever carries one out is busy before it takes it off the store.
+            let asking = self.is_asked_for_something(entry).await?;
+            let told = entry
+                .report
+                .when(|told| out(told) || there(told) || shared(told))
+                .await;
+            if let Some((why, reached)) = told.stopped.clone().filter(|(why, _)| why.is_failure()) {
+                let subscription = entry.spec.name.clone();
+                return Err(WaitError::Stopped {
+                    subscription,
+                    reached,
+                    why,
+                });
             }
-        };
-        // The store's clock may be ahead of ours.
-        Some(
-            (self.shared.clock.now() - oldest.recorded_at())
-                .to_std()
-                .unwrap_or(Duration::ZERO),
-        )
+            if out(&told) {
+                return Ok(());
+            }
+            if !asking {
+                let idle_here = told.all_in(&Phase::CaughtUp);
+                if there(&told) || (idle_here && self.place_of(entry, &told).await? >= head) {
+                    return Ok(());
+                }
+            }
+            asked += 1;
+            sleep(ASKING.wait(asked)).await;
+        }
+    }
+
+    async fn is_asked_for_something(&self, entry: &Entry) -> Result<bool, StoreError> {
+        if entry.report.is_stopped() {
+            return Ok(false);
+        }
+        let (store, name) = (&self.shared.subscriptions, &entry.spec.name);
+        Ok(!store.list_requests(name, 1).await?.is_empty())
+    }
+}
+
+impl Reported {
+    /// How far a lane has come that is run here.
+    pub(super) fn position_of(&self, lane: Lane) -> Option<Position> {
+        let told = self.lanes.iter().find(|told| told.lane == lane);
+        told.filter(|told| told.opened).map(|told| told.position)
     }
 }
 

@@ -5,8 +5,8 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tracing::Instrument as _;
 use uno_core::{
-    BoxError, Checkpoint, CheckpointStore, CheckpointWrite, DecodeError, Decoder, EventFilter,
-    EventName, EventSet, RecordedEvent,
+    BoxError, Checkpoint, CheckpointWrite, DecodeError, Decoder, EventFilter, EventName, EventSet,
+    RecordedEvent, Stale, SubscriptionStore,
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// When an event fails, the checkpoint is saved before it, so that what was handled is not handled again.
 pub(super) struct HandlerConsumer<T> {
     target: T,
-    checkpoints: Arc<dyn CheckpointStore>,
+    checkpoints: Arc<dyn SubscriptionStore>,
     time_limit: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ pub(super) trait Target: Send + Sync + 'static {
 impl<T: Target> HandlerConsumer<T> {
     pub(super) fn new(
         target: T,
-        checkpoints: Arc<dyn CheckpointStore>,
+        checkpoints: Arc<dyn SubscriptionStore>,
         time_limit: Option<Duration>,
     ) -> Self {
         Self {
@@ -74,27 +74,40 @@ impl<T: Target> Consumer for HandlerConsumer<T> {
     }
 
     async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
-        let (events, write) = batch.into_parts();
+        let (events, write) = (batch.events(), batch.checkpoint());
         let mut handled = None;
-        for event in &events {
-            if let Err(error) = self.handle(write.subscription().as_str(), event).await {
+        for event in events {
+            // The first is fed by one who has just looked.
+            let handling = if handled.is_none() || batch.is_held() {
+                self.handle(write.subscription().as_str(), event).await
+            } else {
+                Err(lease_has_run_out(write))
+            };
+            if let Err(error) = handling {
                 if let Some(last) = handled {
                     // The handler's error is what the caller must hear of, whatever becomes of this save: if it fails,
                     // the events before are handled once more, which a handler must bear.
-                    let _ = self.checkpoints.save_checkpoint(up_to(&write, last)).await;
+                    let _ = self.checkpoints.save_checkpoint(up_to(write, last)).await;
                 }
                 return Err(error);
             }
             handled = Some(event);
         }
-        Ok(self.checkpoints.save_checkpoint(write).await?)
+        Ok(self.checkpoints.save_checkpoint(write.clone()).await?)
     }
 }
 
-/// The same move of the checkpoint, but only as far as this event.
+/// The same move of the checkpoint, but only as far as this event, with what is parked up to there.
 fn up_to(write: &CheckpointWrite, event: &RecordedEvent) -> CheckpointWrite {
     let checkpoint = Checkpoint::after(write.checkpoint().epoch(), event.position(), event.id());
-    CheckpointWrite::new(write.subscription().clone(), write.expected(), checkpoint)
+    write.up_to(checkpoint)
+}
+
+fn lease_has_run_out(write: &CheckpointWrite) -> ConsumeError {
+    ConsumeError::Stale(Stale::Lease {
+        subscription: write.subscription().clone(),
+        lane: write.of_lane(),
+    })
 }
 
 impl<T> fmt::Debug for HandlerConsumer<T> {

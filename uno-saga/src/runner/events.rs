@@ -1,10 +1,12 @@
 //! Events: a stretch of the log in one transaction.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use tracing::Instrument as _;
-use uno_core::{Backend, BoxError, CheckpointWrite, Commit, EventFilter, Position, ProcessRecord};
+use uno_core::{
+    Backend, BoxError, CheckpointWrite, Commit, EventFilter, Position, ProcessRecord, RecordedEvent,
+};
 use uno_events::{Batch, ConsumeError, Consumer};
 
 use super::{
@@ -19,6 +21,16 @@ use crate::{Saga, engine, telemetry};
 impl<S: Saga, B: Backend> Consumer for SagaRunner<S, B> {
     fn filter(&self) -> EventFilter {
         self.inner.filter.clone()
+    }
+
+    /// The instance's key, or the stream's id for an event that is for none.
+    fn key<'e>(&self, record: &'e Arc<RecordedEvent>) -> Result<Cow<'e, str>, ConsumeError> {
+        let event = self.inner.decoder.decode::<S::Event>(record)?;
+        let route = engine::route::<S>(&event).map_err(|error| failed(event.position(), error))?;
+        Ok(Cow::Owned(match route.key() {
+            Some(key) => key.to_owned(),
+            None => record.stream().to_string(),
+        }))
     }
 
     async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
@@ -135,7 +147,11 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         match self.room(first.0, &first.1, count).await {
             Ok(()) => Ok(()),
             Err(SagaError::Store(error)) => Err(error.into()),
-            Err(other) => Err(failed(position_of(first).unwrap_or_default(), other)),
+            // Set aside by the subscription instead, it would not be counted with the others.
+            Err(other) => Err(ConsumeError::Stop {
+                position: position_of(first).unwrap_or_default(),
+                source: other.into(),
+            }),
         }
     }
 }

@@ -161,6 +161,18 @@ impl Outcome {
                     id: ack.id(),
                 })
             }
+            11 => {
+                let (_, write) = batch.checkpoints.get(at).ok_or_else(strange)?;
+                let (subscription, lane) = (write.subscription().clone(), write.of_lane());
+                CommitError::Stale(Stale::Lease { subscription, lane })
+            }
+            12 => {
+                let (_, (subscription, write)) = batch.parking.get(at).ok_or_else(strange)?;
+                CommitError::Stale(Stale::Parked {
+                    subscription: subscription.clone(),
+                    key: write.key().to_owned(),
+                })
+            }
             20 => {
                 let (_, write) = batch.documents.get(at).ok_or_else(strange)?;
                 let (collection, key) = (write.collection().to_owned(), write.key().to_owned());

@@ -3,21 +3,26 @@
 use async_trait::async_trait;
 use sqlx::{Row as _, postgres::PgRow};
 use uno_core::{
-    Checkpoint, CheckpointStore, CheckpointWrite, CommitError, EventId, StoreEpoch, StoreError,
-    SubscriptionName,
+    Checkpoint, CheckpointStore, CheckpointWrite, CommitError, Lane, StoreError, SubscriptionName,
 };
 
-use super::PgStore;
-use crate::{decode, fault::Fault, nesting, plain::Plain, value::PgUuid};
+use super::{
+    PgStore,
+    lanes::{checkpoint, lane, number},
+};
+use crate::{fault::Fault, nesting, plain::Plain};
 
-const LOAD: &str = "SELECT epoch, position, event_id FROM {schema}.checkpoints WHERE name = $1";
-const LIST: &str = "SELECT epoch, position, event_id, name FROM {schema}.checkpoints ORDER BY name";
+const LOAD: &str =
+    "SELECT epoch, position, event_id FROM {schema}.checkpoints WHERE name = $1 AND lane = $2";
+const LIST: &str = "SELECT epoch, position, event_id, name, lane FROM {schema}.checkpoints \
+     WHERE position IS NOT NULL ORDER BY name, lane";
 
 #[async_trait]
 impl CheckpointStore for PgStore {
     async fn load_checkpoint(
         &self,
         subscription: &SubscriptionName,
+        lane: Lane,
     ) -> Result<Option<Checkpoint>, StoreError> {
         let subscription = subscription.clone();
         self.read(move |session| {
@@ -27,9 +32,10 @@ impl CheckpointStore for PgStore {
                 let query = session.shared().sql(LOAD);
                 let query = query
                     .query(session.shared().options.is_prepared())
-                    .bind(subscription.as_str());
+                    .bind(subscription.as_str())
+                    .bind(number(lane));
                 let row = query.fetch_optional(session.connection()).await?;
-                row.as_ref().map(checkpoint).transpose()
+                row.map_or(Ok(None), |row| checkpoint(&row, 0))
             })
         })
         .await
@@ -37,15 +43,14 @@ impl CheckpointStore for PgStore {
 
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
         nesting::refuse(&self.shared)?;
-        self.commit_plain(Plain {
-            checkpoints: vec![write],
-            ..Plain::default()
-        })
-        .await?;
+        let plain = Plain::from_checkpoint(write, self.shared.options.event_limits())?;
+        self.commit_plain(plain).await?;
         Ok(())
     }
 
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
+    async fn list_checkpoints(
+        &self,
+    ) -> Result<Vec<(SubscriptionName, Lane, Checkpoint)>, StoreError> {
         self.read(|session| {
             Box::pin(async move {
                 session.ready().await?;
@@ -54,25 +59,18 @@ impl CheckpointStore for PgStore {
                     .query(session.shared().options.is_prepared())
                     .fetch_all(session.connection())
                     .await?;
-                let named = |row| {
+                let mut found = Vec::with_capacity(rows.len());
+                for row in &rows {
                     let name: String = PgRow::try_get(row, 3)?;
-                    Ok((
-                        SubscriptionName::new(name).map_err(Fault::corrupt)?,
-                        checkpoint(row)?,
-                    ))
-                };
-                rows.iter().map(named).collect()
+                    let name = SubscriptionName::new(name).map_err(Fault::corrupt)?;
+                    let lane = lane(row.try_get(4)?)?;
+                    if let Some(checkpoint) = checkpoint(row, 0)? {
+                        found.push((name, lane, checkpoint));
+                    }
+                }
+                Ok(found)
             })
         })
         .await
     }
-}
-
-fn checkpoint(row: &PgRow) -> Result<Checkpoint, Fault> {
-    let epoch = StoreEpoch::from_uuid(row.try_get::<PgUuid, _>(0)?.0);
-    let position = decode::position(row.try_get(1)?)?;
-    Ok(match row.try_get::<Option<PgUuid>, _>(2)? {
-        Some(PgUuid(id)) => Checkpoint::after(epoch, position, EventId::from_uuid(id)),
-        None => Checkpoint::start(epoch),
-    })
 }

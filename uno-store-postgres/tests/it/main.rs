@@ -10,6 +10,7 @@ mod appends;
 mod cancellation;
 mod hints;
 mod imports;
+mod lanes;
 mod locks;
 mod migrations;
 mod outcomes;

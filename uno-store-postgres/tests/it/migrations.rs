@@ -22,7 +22,7 @@ async fn many_processes_may_migrate_at_once() {
         fixture
             .number(&mut connection, "SELECT count(*) FROM @.migrations")
             .await,
-        4
+        5
     );
     assert_eq!(
         fixture
@@ -129,7 +129,7 @@ async fn a_newer_schema_is_refused() {
                 error,
                 StoreError::NewerSchema {
                     found: 99,
-                    known: 4,
+                    known: 5,
                     ..
                 }
             ),
@@ -140,7 +140,7 @@ async fn a_newer_schema_is_refused() {
 
 #[tokio::test]
 async fn an_older_schema_asks_to_be_migrated() {
-    let (read, _) = after("DELETE FROM @.migrations WHERE version = 4").await;
+    let (read, _) = after("DELETE FROM @.migrations WHERE version = 5").await;
     assert!(matches!(read, StoreError::NotMigrated { .. }), "{read}");
 }
 

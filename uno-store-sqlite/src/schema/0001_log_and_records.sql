@@ -78,11 +78,66 @@ CREATE TABLE uno_documents (
     PRIMARY KEY (collection, key)
 ) STRICT;
 
+-- A row for each lane of a subscription: where it is, and who runs it. Epoch and position are NULL before the first save: the row may
+-- be there for its lease.
 CREATE TABLE uno_checkpoints (
-    subscription TEXT NOT NULL PRIMARY KEY,
-    epoch BLOB NOT NULL,
+    subscription TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    epoch BLOB,
+    position INTEGER,
+    event_id BLOB,
+    -- The number of its last lease.
+    fence INTEGER NOT NULL DEFAULT 0,
+    -- NULL when nobody holds it. How long the lease runs stands in the owner's row in uno_members.
+    owner BLOB,
+    owner_name TEXT,
+    -- What was tried last, and how often.
+    attempt_position INTEGER,
+    attempt INTEGER,
+    PRIMARY KEY (subscription, lane)
+) STRICT, WITHOUT ROWID;
+
+-- Subscriptions that are divided into lanes.
+CREATE TABLE uno_subscriptions (
+    name TEXT NOT NULL PRIMARY KEY,
+    lanes INTEGER NOT NULL,
+    -- Another number of lanes, once all are in one place: the furthest.
+    wanted INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Who shares a subscription, and until when: the end of all the leases that one holds, since a claim renews them all.
+CREATE TABLE uno_members (
+    subscription TEXT NOT NULL,
+    owner BLOB NOT NULL,
+    name TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    -- 0 for an earlier run of a process that has taken over: its leases run on, but nobody leaves it a share.
+    counts INTEGER NOT NULL,
+    PRIMARY KEY (subscription, owner)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE uno_parked_keys (
+    subscription TEXT NOT NULL,
+    key TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    parked_at INTEGER NOT NULL,
+    -- What is to be done with it, and the number of that request.
+    request TEXT,
+    requested INTEGER,
+    PRIMARY KEY (subscription, key)
+) STRICT;
+
+-- For what is to be carried out: few of many.
+CREATE INDEX uno_parked_requests ON uno_parked_keys (subscription, requested, key) WHERE requested IS NOT NULL;
+
+CREATE TABLE uno_parked_events (
+    subscription TEXT NOT NULL,
+    key TEXT NOT NULL,
     position INTEGER NOT NULL,
-    event_id BLOB
+    event_id BLOB NOT NULL,
+    PRIMARY KEY (subscription, key, position)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE uno_processes (

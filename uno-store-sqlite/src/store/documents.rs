@@ -1,20 +1,13 @@
-//! Documents and checkpoints.
+//! Documents.
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use uno_core::{
-    Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError, Document, DocumentStore,
-    EventId, Position, StoreEpoch, StoreError, SubscriptionName,
-};
+use uno_core::{Document, DocumentStore, StoreError};
 
 use super::SqliteStore;
-use crate::{
-    error::{corrupt, store_error},
-    reader::Point,
-    row::{self, column, uuid},
-};
+use crate::{error::store_error, reader::Point, row};
 
 #[async_trait]
 impl DocumentStore for SqliteStore {
@@ -62,64 +55,4 @@ pub(super) fn distinct(keys: &[String]) -> Vec<String> {
 
 fn document(row: &SqliteRow) -> Result<Document, StoreError> {
     row::document(row, 0)
-}
-
-#[async_trait]
-impl CheckpointStore for SqliteStore {
-    async fn load_checkpoint(
-        &self,
-        subscription: &SubscriptionName,
-    ) -> Result<Option<Checkpoint>, StoreError> {
-        let location = self.core().settings.location.clone();
-        let name = subscription.as_str().to_owned();
-        let found = self.readers().scan(move |connection| {
-            Box::pin(async move {
-                let row = sqlx::query("SELECT subscription, epoch, position, event_id FROM uno_checkpoints WHERE subscription = ?")
-                    .bind(name)
-                    .fetch_optional(connection)
-                    .await
-                    .map_err(|error| store_error(&location, error))?;
-                row.as_ref().map(checkpoint).transpose()
-            })
-        });
-        Ok(found.await?.map(|(_, checkpoint)| checkpoint))
-    }
-
-    async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
-        let mut commit = Commit::new();
-        commit.checkpoints.push(write);
-        self.submit(commit).await.map(drop)
-    }
-
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
-        let location = self.core().settings.location.clone();
-        let found = self.readers().scan(move |connection| {
-            Box::pin(async move {
-                let rows = sqlx::query("SELECT subscription, epoch, position, event_id FROM uno_checkpoints ORDER BY subscription")
-                    .fetch_all(connection)
-                    .await
-                    .map_err(|error| store_error(&location, error))?;
-                rows.iter().map(checkpoint).collect()
-            })
-        });
-        found.await
-    }
-}
-
-fn checkpoint(row: &SqliteRow) -> Result<(SubscriptionName, Checkpoint), StoreError> {
-    let name: String = column(row, 0)?;
-    let fault = || corrupt(format!("the checkpoint of subscription {name}"));
-    let epoch = uuid(column(row, 1)?)
-        .map(StoreEpoch::from_uuid)
-        .ok_or_else(fault)?;
-    let position = Position::try_from(column::<i64>(row, 2)?).map_err(|_| fault())?;
-    let checkpoint = match column::<Option<&[u8]>>(row, 3)? {
-        None => Checkpoint::start(epoch),
-        Some(id) => {
-            let id = uuid(id).map(EventId::from_uuid).ok_or_else(fault)?;
-            Checkpoint::after(epoch, position, id)
-        }
-    };
-    let subscription = SubscriptionName::new(name.as_str()).map_err(|_| fault())?;
-    Ok((subscription, checkpoint))
 }

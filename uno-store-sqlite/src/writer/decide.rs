@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
     No(CommitError),
 }
 
-impl Facts<'_> {
+impl<'c> Facts<'c> {
     /// Looks at everything that a commit takes for granted, and changes nothing.
     pub(crate) fn decide(&self, commit: &Plain) -> Verdict {
         if self.find(&commit.appends).is_some() {
@@ -155,14 +155,19 @@ impl Facts<'_> {
     fn check_checkpoints(&self, commit: &Plain) -> Result<(), Stale> {
         let mut moved = HashMap::new();
         for write in &commit.checkpoints {
-            let name = write.subscription();
-            let stored = || self.checkpoints.get(name).copied();
-            if moved.get(name).copied().or_else(stored) != write.expected() {
-                return Err(Stale::Checkpoint(name.clone()));
+            let (subscription, lane) = (write.subscription(), write.of_lane());
+            let found = self.lanes.get(&(subscription, lane)).copied();
+            let found = found.unwrap_or_default();
+            if found.is_missing || found.lease != write.fence() {
+                let subscription = subscription.clone();
+                return Err(Stale::Lease { subscription, lane });
             }
-            moved.insert(name, write.checkpoint().position());
+            let moved_to = moved.insert((subscription, lane), write.checkpoint().position());
+            if moved_to.or(found.position) != write.expected() {
+                return Err(Stale::Checkpoint(subscription.clone()));
+            }
         }
-        Ok(())
+        self.parked.check(&commit.checkpoints)
     }
 
     /// The saves of a commit are made one after the other.

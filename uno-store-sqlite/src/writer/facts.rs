@@ -6,11 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use uno_core::{
-    EventId, Position, StoreEpoch, StoreError, StreamId, SubscriptionName, TimerWrite, Version,
+    EventId, Fence, Lane, Position, StoreEpoch, StoreError, StreamId, SubscriptionName, TimerWrite,
+    Version,
 };
 use uuid::Uuid;
 
-use super::job::Plain;
+use super::{
+    job::Plain,
+    parking::{Key, Parked, each},
+};
 use crate::{
     error::{Location, corrupt},
     row::{self, column},
@@ -34,7 +38,9 @@ pub(crate) struct Facts<'c> {
     pub(crate) heads: HashMap<&'c StreamId, StreamHead>,
     /// Where events are stored, as far as that was looked up, or they were stored by this group.
     pub(crate) places: HashMap<EventId, Place<'c>>,
-    pub(crate) checkpoints: HashMap<&'c SubscriptionName, Position>,
+    /// Lanes that there is a row for, or that are missing.
+    pub(crate) lanes: HashMap<(&'c SubscriptionName, Lane), LaneFact>,
+    pub(crate) parked: Parked<'c>,
     /// The revisions of process instances, by process and key.
     pub(crate) processes: HashMap<(&'c str, &'c str), u64>,
     /// Messages that wait, by queue and id.
@@ -54,6 +60,17 @@ pub(crate) struct StreamHead {
     pub(crate) version: Version,
 }
 
+/// A lane as it is.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LaneFact {
+    /// Where its checkpoint is, if it was ever saved.
+    pub(crate) position: Option<Position>,
+    /// The fence of its lease, if somebody holds it.
+    pub(crate) lease: Option<Fence>,
+    /// Whether the subscription was claimed, and does not have it.
+    pub(crate) is_missing: bool,
+}
+
 /// Where an event is stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'c> {
@@ -70,7 +87,9 @@ pub(crate) struct Questions<'c> {
     whole: bool,
     streams: Vec<&'c StreamId>,
     ids: Vec<EventId>,
-    checkpoints: Vec<&'c SubscriptionName>,
+    lanes: Vec<(&'c SubscriptionName, Lane)>,
+    parked_keys: Vec<Key<'c>>,
+    parked_events: Vec<(Key<'c>, Position)>,
     processes: Vec<(&'c str, &'c str)>,
     messages: Vec<(&'c str, Uuid)>,
     documents: Vec<(&'c str, &'c str)>,
@@ -90,8 +109,9 @@ const FACTS: &str = "SELECT \
         FROM jsonb_each(?) r CROSS JOIN uno_streams s ON s.category = r.value->>0 AND s.key = r.value->>1), \
      (SELECT json_group_array(json_array(r.key, e.category, e.key, e.version, e.position)) \
         FROM json_each(?) r CROSS JOIN uno_events e ON e.id = unhex(r.value)), \
-     (SELECT json_group_array(json_array(r.key, c.position)) \
-        FROM json_each(?) r CROSS JOIN uno_checkpoints c ON c.subscription = r.value), \
+     (SELECT json_group_array(json_array(r.key, c.position, CASE WHEN c.owner IS NOT NULL THEN c.fence END, c.lane)) \
+        FROM jsonb_each(?) r LEFT JOIN uno_checkpoints c ON c.subscription = r.value->>0 AND c.lane = r.value->>1 \
+        WHERE c.lane IS NOT NULL OR EXISTS (SELECT 1 FROM uno_subscriptions s WHERE s.name = r.value->>0)), \
      (SELECT json_group_array(json_array(r.key, p.revision)) FROM jsonb_each(?) r CROSS JOIN uno_processes p \
         ON p.process = r.value->>0 AND p.key = r.value->>1), \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_messages m \
@@ -101,7 +121,12 @@ const FACTS: &str = "SELECT \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_timers t INDEXED BY uno_timers_id \
         ON t.process = r.value->>0 AND t.id = unhex(r.value->>1)), \
      (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_inbox i \
-        ON i.consumer = r.value->>0 AND i.id = unhex(r.value->>1))";
+        ON i.consumer = r.value->>0 AND i.id = unhex(r.value->>1)), \
+     (SELECT json_group_array(json_array(r.key, \
+        (SELECT count(*) FROM uno_parked_events e WHERE e.subscription = k.subscription AND e.key = k.key))) \
+        FROM jsonb_each(?) r CROSS JOIN uno_parked_keys k ON k.subscription = r.value->>0 AND k.key = r.value->>1), \
+     (SELECT json_group_array(json_array(r.key)) FROM jsonb_each(?) r CROSS JOIN uno_parked_events e \
+        ON e.subscription = r.value->>0 AND e.key = r.value->>1 AND e.position = r.value->>2)";
 
 impl<'c> Questions<'c> {
     /// What must be known to decide these commits; with the places of their events only if `ids` is set.
@@ -121,9 +146,17 @@ impl<'c> Questions<'c> {
                 let events = commit.appends.iter().flat_map(|append| append.events());
                 questions.ids.extend(events.map(|event| event.id()));
             }
-            questions
-                .checkpoints
-                .extend(commit.checkpoints.iter().map(|write| write.subscription()));
+            let moves = &commit.checkpoints;
+            let lanes = moves
+                .iter()
+                .map(|write| (write.subscription(), write.of_lane()));
+            questions.lanes.extend(lanes);
+            for (subscription, write) in each(moves) {
+                let key = (subscription, write.key());
+                questions.parked_keys.push(key);
+                let event = write.position().map(|position| (key, position));
+                questions.parked_events.extend(event);
+            }
             questions.processes.extend(
                 commit
                     .processes
@@ -162,9 +195,11 @@ impl<'c> Questions<'c> {
                 .map(|handled| (handled.consumer(), handled.id()));
             questions.inbox.extend(handled);
         }
-        // The same stream often occurs many times in a group.
+        // The same stream often occurs many times in a group, and so do keys that are parked.
         questions.streams.sort_unstable();
         questions.streams.dedup();
+        questions.parked_keys.sort_unstable();
+        questions.parked_keys.dedup();
         questions
     }
 
@@ -186,17 +221,25 @@ impl<'c> Questions<'c> {
             .iter()
             .map(|stream| (stream.category().as_str(), stream.key()));
         let ids = self.ids.iter().map(|id| id.as_uuid().simple().to_string());
-        let checkpoints = self.checkpoints.iter().map(|name| name.as_str());
+        let lanes = self.lanes.iter();
+        let lanes = lanes.map(|(name, lane)| (name.as_str(), lane.get()));
+        let parked_keys = self.parked_keys.iter();
+        let parked_keys = parked_keys.map(|(name, key)| (name.as_str(), key));
+        let parked_events = self.parked_events.iter();
+        let parked_events =
+            parked_events.map(|((name, key), position)| (name.as_str(), key, position.as_i64()));
         script
             .push(FACTS)
             .bind_json(&streams.collect::<Vec<_>>())
             .bind_json(&ids.collect::<Vec<_>>())
-            .bind_json(&checkpoints.collect::<Vec<_>>())
+            .bind_json(&lanes.collect::<Vec<_>>())
             .bind_json(&self.processes)
             .bind_json(&names(&self.messages))
             .bind_json(&self.documents)
             .bind_json(&names(&self.timers))
-            .bind_json(&names(&self.inbox));
+            .bind_json(&names(&self.inbox))
+            .bind_json(&parked_keys.collect::<Vec<_>>())
+            .bind_json(&parked_events.collect::<Vec<_>>());
     }
 }
 
@@ -211,7 +254,8 @@ impl<'c> Facts<'c> {
             last_stream: 0,
             heads: HashMap::new(),
             places: HashMap::new(),
-            checkpoints: HashMap::new(),
+            lanes: HashMap::new(),
+            parked: Parked::default(),
             processes: HashMap::new(),
             messages: HashSet::new(),
             documents: HashMap::new(),
@@ -271,11 +315,17 @@ impl<'c> Facts<'c> {
                 },
             );
         }
-        for (index, position) in read::<Vec<(usize, i64)>>(column(row, 7)?)? {
-            let name = asked(&questions.checkpoints, index)?;
-            let position = Position::try_from(position)
-                .map_err(|_| corrupt(format!("the checkpoint of {name}")))?;
-            self.checkpoints.insert(name, position);
+        type Lanes = Vec<(usize, Option<i64>, Option<u64>, Option<u16>)>;
+        for (index, position, fence, lane_there) in read::<Lanes>(column(row, 7)?)? {
+            let (name, lane) = *asked(&questions.lanes, index)?;
+            let position = position.map(Position::try_from).transpose();
+            let position = position.map_err(|_| corrupt(format!("the checkpoint of {name}")))?;
+            let fact = LaneFact {
+                position,
+                lease: fence.map(Fence::new),
+                is_missing: lane_there.is_none(),
+            };
+            self.lanes.insert((name, lane), fact);
         }
         for (index, revision) in read::<Vec<(usize, u64)>>(column(row, 8)?)? {
             self.processes
@@ -293,6 +343,14 @@ impl<'c> Facts<'c> {
         }
         for (index,) in read::<Vec<(usize,)>>(column(row, 12)?)? {
             self.inbox.insert(*asked(&questions.inbox, index)?);
+        }
+        for (index, events) in read::<Vec<(usize, u64)>>(column(row, 13)?)? {
+            let key = *asked(&questions.parked_keys, index)?;
+            self.parked.learn_key(key, events);
+        }
+        for (index,) in read::<Vec<(usize,)>>(column(row, 14)?)? {
+            let (key, position) = *asked(&questions.parked_events, index)?;
+            self.parked.learn_event(key, position);
         }
         Ok(())
     }

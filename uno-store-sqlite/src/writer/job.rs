@@ -7,12 +7,14 @@ use uno_core::{
     ProcessWrite, Receipt, Snapshot, StoreError, StreamAppend, StreamId, TimerWrite, Version, Work,
 };
 
+use super::change::Change;
 use crate::SqliteTx;
 
 pub(crate) enum Job {
     Commit(Box<CommitJob>),
     Migrate(oneshot::Sender<Result<(), StoreError>>),
     Prune(Prune),
+    Change(Change),
     /// Do what was asked for before this, and then end.
     Close,
 }
@@ -95,7 +97,13 @@ impl Plain {
                 TimerWrite::Set(timer) => timer.payload().len(),
                 TimerWrite::Cancel { .. } | TimerWrite::Fire { .. } => 0,
             }))
-            .chain(self.inbox.iter().map(|handled| handled.outputs().len()));
+            .chain(self.inbox.iter().map(|handled| handled.outputs().len()))
+            .chain(
+                self.checkpoints
+                    .iter()
+                    .flat_map(|write| write.parked())
+                    .map(|parked| parked.key().len()),
+            );
         bodies.map(|length| ROW + length).sum()
     }
 }

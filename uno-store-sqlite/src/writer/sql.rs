@@ -38,9 +38,27 @@ pub(crate) const PUT_DOCUMENTS: &str = "INSERT OR FAIL INTO uno_documents (colle
 pub(crate) const REMOVE_DOCUMENTS: &str = "DELETE FROM uno_documents \
      WHERE (collection, key) IN (SELECT value->>0, value->>1 FROM jsonb_each(?))";
 
-pub(crate) const CHECKPOINTS: &str = "INSERT OR FAIL INTO uno_checkpoints (subscription, epoch, position, event_id) \
-     SELECT value->>0, unhex(value->>1), value->>2, unhex(value->>3) FROM jsonb_each(?) WHERE true \
+pub(crate) const CHECKPOINTS: &str = "INSERT OR FAIL INTO uno_checkpoints (subscription, lane, epoch, position, event_id) \
+     SELECT value->>0, value->>1, unhex(value->>2), value->>3, unhex(value->>4) FROM jsonb_each(?) WHERE true \
      ON CONFLICT DO UPDATE SET epoch = excluded.epoch, position = excluded.position, event_id = excluded.event_id";
+
+pub(crate) const EMPTY_PARKED_EVENTS: &str = "DELETE FROM uno_parked_events \
+     WHERE (subscription, key) IN (SELECT value->>0, value->>1 FROM jsonb_each(?))";
+
+pub(crate) const EMPTY_PARKED_KEYS: &str = "DELETE FROM uno_parked_keys \
+     WHERE (subscription, key) IN (SELECT value->>0, value->>1 FROM jsonb_each(?))";
+
+pub(crate) const REMOVE_PARKED: &str = "DELETE FROM uno_parked_events \
+     WHERE (subscription, key, position) IN (SELECT value->>0, value->>1, value->>2 FROM jsonb_each(?))";
+
+pub(crate) const PARK_KEYS: &str = "INSERT OR FAIL INTO uno_parked_keys (subscription, key, attempts, error, fingerprint, parked_at) \
+     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM jsonb_each(?) WHERE true \
+     ON CONFLICT DO UPDATE SET attempts = excluded.attempts, error = excluded.error, fingerprint = excluded.fingerprint, \
+     request = NULL, requested = NULL";
+
+pub(crate) const PARK_EVENTS: &str = "INSERT INTO uno_parked_events (subscription, key, position, event_id) \
+     SELECT value->>0, value->>1, value->>2, unhex(value->>3) FROM jsonb_each(?) WHERE true \
+     ON CONFLICT DO NOTHING";
 
 pub(crate) const PROCESSES: &str = "INSERT OR FAIL INTO uno_processes (process, key, revision, status, body) \
      SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true \

@@ -9,14 +9,15 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use serde::Serialize;
 use uno_core::{
-    Checkpoint, DocumentChange, NewEvent, NewMessage, Payload, Position, Receipt, RecordedEvent,
-    Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
+    Checkpoint, DocumentChange, Lane, NewEvent, NewMessage, Payload, Position, Receipt,
+    RecordedEvent, Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
 };
 use uuid::Uuid;
 
 use super::{
     facts::{Facts, Place, StreamHead},
     job::Plain,
+    parking::ParkingWrites,
     processes::ProcessWrites,
     sql,
 };
@@ -31,7 +32,9 @@ pub(crate) struct Writes<'c> {
     snapshots: HashMap<&'c StreamId, &'c Snapshot>,
     /// With the revision that a document gets; `None` removes it.
     documents: HashMap<(&'c str, &'c str), Option<(u64, &'c Payload)>>,
-    checkpoints: HashMap<&'c SubscriptionName, Checkpoint>,
+    checkpoints: HashMap<(&'c SubscriptionName, Lane), Checkpoint>,
+    /// Comes with checkpoints only.
+    parking: ParkingWrites<'c>,
     processes: ProcessWrites<'c>,
     /// By number.
     messages: BTreeMap<u64, &'c NewMessage>,
@@ -91,12 +94,11 @@ impl<'c> Writes<'c> {
             self.documents.insert(document, state);
         }
         for write in &commit.checkpoints {
-            facts
-                .checkpoints
-                .insert(write.subscription(), write.checkpoint().position());
-            self.checkpoints
-                .insert(write.subscription(), write.checkpoint());
+            let lane = (write.subscription(), write.of_lane());
+            facts.lanes.entry(lane).or_default().position = Some(write.checkpoint().position());
+            self.checkpoints.insert(lane, write.checkpoint());
         }
+        self.parking.take(&commit.checkpoints, &mut facts.parked);
         self.processes.take(commit, facts);
         for acknowledgement in &commit.acknowledgements {
             let message = (acknowledgement.queue(), acknowledgement.id());
@@ -288,9 +290,10 @@ impl<'c> Writes<'c> {
             script,
         );
 
-        let checkpoints = self.checkpoints.iter().map(|(name, checkpoint)| {
+        let checkpoints = self.checkpoints.iter().map(|((name, lane), checkpoint)| {
             (
                 name.as_str(),
+                lane.get(),
                 checkpoint.epoch().as_uuid().simple().to_string(),
                 checkpoint.position().as_i64(),
                 checkpoint
@@ -299,6 +302,7 @@ impl<'c> Writes<'c> {
             )
         });
         write(sql::CHECKPOINTS, checkpoints, script);
+        self.parking.write(times.now, script);
 
         self.processes.write(times.now, script);
 

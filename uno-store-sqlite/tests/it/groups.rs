@@ -263,7 +263,7 @@ async fn checkpoints_and_processes_move_one_step_for_one_winner() -> TestResult 
     assert_eq!(
         fixture
             .store
-            .load_checkpoint(&name)
+            .load_checkpoint(&name, uno_core::Lane::FIRST)
             .await?
             .unwrap()
             .position(),

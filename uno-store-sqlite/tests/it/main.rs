@@ -8,6 +8,7 @@ mod cancellation;
 mod crash;
 mod filters;
 mod groups;
+mod lanes;
 mod opening;
 mod processes;
 mod support;

@@ -46,7 +46,12 @@ async fn answers(store: &SqliteStore) -> Vec<StoreError> {
     answers.extend(store.load_snapshot(&stream("a")).await.err());
     answers.extend(store.load_documents("notes", &keys).await.err());
     answers.extend(store.scan_documents("notes", None, 1).await.err());
-    answers.extend(store.load_checkpoint(&name).await.err());
+    answers.extend(
+        store
+            .load_checkpoint(&name, uno_core::Lane::FIRST)
+            .await
+            .err(),
+    );
     answers.extend(store.list_checkpoints().await.err());
     answers.extend(store.load_processes("shipping", &keys).await.err());
     answers.extend(store.list_processes("shipping", &[], None, 1).await.err());

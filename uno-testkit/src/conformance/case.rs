@@ -64,6 +64,8 @@ pub fn cases<H: PersistentHarness>() -> Vec<Case<H>> {
     list.extend(crate::__conformance_transactional!([listed]));
     list.extend(crate::__conformance_documents!([listed]));
     list.extend(crate::__conformance_checkpoints!([listed]));
+    list.extend(crate::__conformance_leases!([listed]));
+    list.extend(crate::__conformance_parking!([listed]));
     list.extend(crate::__conformance_processes!([listed]));
     list.extend(crate::__conformance_persistence!([listed]));
     list

@@ -2,6 +2,8 @@
 //!
 //! Long because it is one list, which the macros go through in order.
 
+mod subscribing;
+
 /// Makes a test of every case of the suite, for one store. See [`conformance`](mod@crate::conformance).
 ///
 /// Call it once in a module, with an expression that gives the harness; the expression is evaluated anew for each test.
@@ -15,6 +17,8 @@ macro_rules! conformance {
         $crate::__conformance_transactional!([$crate::__conformance_tests]);
         $crate::__conformance_documents!([$crate::__conformance_tests]);
         $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
+        $crate::__conformance_leases!([$crate::__conformance_tests]);
+        $crate::__conformance_parking!([$crate::__conformance_tests]);
         $crate::__conformance_processes!([$crate::__conformance_tests]);
     };
     ($harness:expr, log) => {
@@ -31,6 +35,8 @@ macro_rules! conformance {
         $crate::__conformance_transactional!([$crate::__conformance_tests]);
         $crate::__conformance_documents!([$crate::__conformance_tests]);
         $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
+        $crate::__conformance_leases!([$crate::__conformance_tests]);
+        $crate::__conformance_parking!([$crate::__conformance_tests]);
         $crate::__conformance_processes!([$crate::__conformance_tests]);
         $crate::__conformance_persistence!([$crate::__conformance_tests]);
     };
@@ -335,33 +341,6 @@ macro_rules! __conformance_documents {
     };
 }
 
-/// Hands the cases of the tier `checkpoints` to a macro.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __conformance_checkpoints {
-    ([$($then:tt)+]) => {
-        $($then)+! { checkpoints
-            moves {
-                a_checkpoint_moves_from_where_it_is_expected
-                a_checkpoint_that_is_elsewhere_does_not_move
-                a_missing_checkpoint_is_nowhere
-                a_checkpoint_may_go_back
-                of_many_who_move_it_one_wins
-                a_checkpoint_moves_with_its_commit
-                effects_beside_a_checkpoint_happen_once
-                a_checkpoint_stays_when_its_events_conflict
-                a_dropped_move_happens_or_does_not
-            }
-            reads {
-                a_subscription_that_never_saved_has_no_checkpoint
-                a_checkpoint_comes_back_equal
-                checkpoints_are_listed_by_name
-                subscriptions_with_like_names_are_apart
-            }
-        }
-    };
-}
-
 /// Hands the cases of the tier `processes` to a macro.
 #[doc(hidden)]
 #[macro_export]
@@ -468,6 +447,7 @@ macro_rules! __conformance_persistence {
                 versions_and_positions_go_on_after_reopening
                 a_repeat_is_known_after_reopening
                 checkpoints_survive_reopening
+                leases_and_parked_keys_survive_reopening
                 read_models_survive_reopening
                 processes_and_queues_survive_reopening
                 timers_histories_and_inboxes_survive_reopening

@@ -32,6 +32,32 @@ pub enum Call {
     SaveCheckpoint,
     /// [`CheckpointStore::list_checkpoints`](uno_core::CheckpointStore::list_checkpoints)
     ListCheckpoints,
+    /// [`LeaseStore::claim_lanes`](uno_core::LeaseStore::claim_lanes)
+    ClaimLanes,
+    /// [`LeaseStore::release_lanes`](uno_core::LeaseStore::release_lanes)
+    ReleaseLanes,
+    /// [`LeaseStore::note_attempt`](uno_core::LeaseStore::note_attempt)
+    NoteAttempt,
+    /// [`LeaseStore::reset_lanes`](uno_core::LeaseStore::reset_lanes)
+    ResetLanes,
+    /// [`LeaseStore::list_lanes`](uno_core::LeaseStore::list_lanes)
+    ListLanes,
+    /// [`ParkingStore::list_parked`](uno_core::ParkingStore::list_parked)
+    ListParked,
+    /// [`ParkingStore::parked_key`](uno_core::ParkingStore::parked_key)
+    ParkedKey,
+    /// [`ParkingStore::parked_events`](uno_core::ParkingStore::parked_events)
+    ParkedEvents,
+    /// [`ParkingStore::parked_groups`](uno_core::ParkingStore::parked_groups)
+    ParkedGroups,
+    /// [`ParkingStore::count_parked`](uno_core::ParkingStore::count_parked)
+    CountParked,
+    /// [`ParkingStore::request`](uno_core::ParkingStore::request)
+    Request,
+    /// [`ParkingStore::request_all`](uno_core::ParkingStore::request_all)
+    RequestAll,
+    /// [`ParkingStore::list_requests`](uno_core::ParkingStore::list_requests)
+    ListRequests,
     /// [`ProcessStore::load_processes`](uno_core::ProcessStore::load_processes)
     LoadProcesses,
     /// [`ProcessStore::list_processes`](uno_core::ProcessStore::list_processes)
@@ -56,7 +82,7 @@ pub enum Call {
 
 impl Call {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 35] = [
         Self::Migrate,
         Self::Append,
         Self::ReadStream,
@@ -69,6 +95,19 @@ impl Call {
         Self::LoadCheckpoint,
         Self::SaveCheckpoint,
         Self::ListCheckpoints,
+        Self::ClaimLanes,
+        Self::ReleaseLanes,
+        Self::NoteAttempt,
+        Self::ResetLanes,
+        Self::ListLanes,
+        Self::ListParked,
+        Self::ParkedKey,
+        Self::ParkedEvents,
+        Self::ParkedGroups,
+        Self::CountParked,
+        Self::Request,
+        Self::RequestAll,
+        Self::ListRequests,
         Self::LoadProcesses,
         Self::ListProcesses,
         Self::ReadQueue,
@@ -84,7 +123,8 @@ impl Call {
 
 /// What happens to a call.
 ///
-/// Those that speak of writes treat a read as [`Unavailable`](Self::Unavailable).
+/// Those that speak of writes treat a read as [`Unavailable`](Self::Unavailable). A write whose errors know no unknown outcome, such as a
+/// claim of lanes, is `Unavailable` where another is `Unknown`: done, lost or late all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

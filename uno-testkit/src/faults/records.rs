@@ -1,20 +1,16 @@
-//! The other tiers of [`FaultStore`].
+//! Documents, processes, timers and the inbox of a [`FaultStore`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uno_core::{
-    AppendError, Checkpoint, CheckpointStore, CheckpointWrite, CommitError, Document,
-    DocumentStore, DueTimers, HistoryRecord, InboxRecord, InboxStore, ProcessRecord, ProcessStatus,
-    ProcessStore, QueuedMessage, Stale, StoreError, SubscriptionName, Timer, TimerStore,
+    Document, DocumentStore, DueTimers, HistoryRecord, InboxRecord, InboxStore, ProcessRecord,
+    ProcessStatus, ProcessStore, QueuedMessage, StoreError, Timer, TimerStore,
 };
 use uuid::Uuid;
 
-use super::{
-    Call, Fault, FaultStore,
-    store::{Plan, planned},
-};
+use super::{Call, FaultStore};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -37,55 +33,6 @@ impl<B: DocumentStore> DocumentStore for FaultStore<B> {
     ) -> Result<Vec<Document>, StoreError> {
         let plan = self.before_read(Call::ScanDocuments).await?;
         let result = self.inner.scan_documents(collection, after, limit).await;
-        self.after(plan, result).await
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<B: CheckpointStore> CheckpointStore for FaultStore<B> {
-    async fn load_checkpoint(
-        &self,
-        subscription: &SubscriptionName,
-    ) -> Result<Option<Checkpoint>, StoreError> {
-        let plan = self.before_read(Call::LoadCheckpoint).await?;
-        let result = self.inner.load_checkpoint(subscription).await;
-        self.after(plan, result).await
-    }
-
-    async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
-        let plan = self.before(Call::SaveCheckpoint).await?;
-        self.catch_up().await;
-        let fault = match plan {
-            Plan::Write(fault) => fault,
-            plan => {
-                let result = self.inner.save_checkpoint(write).await;
-                return self.after(plan, result).await;
-            }
-        };
-        match fault {
-            Fault::UnknownStored => self.inner.save_checkpoint(write).await?,
-            Fault::UnknownLate => {
-                let inner = Arc::clone(&self.inner);
-                self.later(Box::pin(async move {
-                    let _nobody_hears = inner.save_checkpoint(write).await;
-                }));
-            }
-            Fault::Conflict => {
-                return Err(CommitError::Stale(Stale::Checkpoint(
-                    write.subscription().clone(),
-                )));
-            }
-            _ => {}
-        }
-        Err(CommitError::Append(AppendError::Unknown(planned(
-            Call::SaveCheckpoint,
-        ))))
-    }
-
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
-        let plan = self.before_read(Call::ListCheckpoints).await?;
-        let result = self.inner.list_checkpoints().await;
         self.after(plan, result).await
     }
 }

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use uno_core::{EventId, Payload, Position, StreamId};
+use uno_core::{
+    Checkpoint, EventId, Fence, Lane, LaneAttempt, LaneLease, LeaseOwner, ParkingRequest, Payload,
+    Position, StreamId, SubscriptionName,
+};
 use uuid::Uuid;
 
 #[derive(Debug, Default)]
@@ -42,6 +45,22 @@ pub(crate) struct Remembered {
     pub(crate) keys: BTreeSet<String>,
     /// Entries of histories that were written over, by process, instance and number.
     pub(crate) entries: HashMap<(String, String, u64), Payload>,
+    /// How many claims there were.
+    pub(crate) claims: u64,
+    /// Everybody who ever claimed.
+    pub(crate) owners: HashSet<(SubscriptionName, Uuid)>,
+    /// What was granted last.
+    pub(crate) granted: HashMap<(SubscriptionName, LeaseOwner), Vec<LaneLease>>,
+    /// Leases that did not begin with a lane that was given back.
+    pub(crate) unclean: HashSet<(Lane, Fence)>,
+    /// Up to where lanes were to be drained first.
+    pub(crate) place: Option<Checkpoint>,
+    /// The attempt that was noted last.
+    pub(crate) attempts: HashMap<(SubscriptionName, Lane), LaneAttempt>,
+    /// Where lanes are being put.
+    pub(crate) resetting: Option<(SubscriptionName, Checkpoint)>,
+    /// What was ever asked for, by key, in the order of the first requests.
+    pub(crate) requests: Vec<(SubscriptionName, String, ParkingRequest)>,
 }
 
 impl Notes {

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uno_core::{
     Checkpoint, CheckpointStore as _, Direction, Document, DocumentStore as _, EventStore as _,
-    Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore as _, QueuedMessage,
-    Snapshot, StoreError, StreamId, SubscriptionName, Transactional as _,
+    Lane, Metadata, NewMessage, Payload, ProcessRecord, ProcessStatus, ProcessStore as _,
+    QueuedMessage, Snapshot, StoreError, StreamId, SubscriptionName, Transactional as _,
 };
 
 use super::{Fault, distort::normalised, store::Broken};
@@ -105,7 +105,12 @@ impl Broken {
     }
 
     /// In order, and what comes after a key.
-    fn sorted<T>(&self, records: &mut Vec<T>, key: impl Fn(&T) -> &str, after: Option<&str>) {
+    pub(super) fn sorted<T>(
+        &self,
+        records: &mut Vec<T>,
+        key: impl Fn(&T) -> &str,
+        after: Option<&str>,
+    ) {
         let known = after.is_none_or(|after| records.iter().any(|record| key(record) == after));
         if self.has(Fault::ScansByLetters) {
             records.sort_by_key(|record| key(record).to_lowercase());
@@ -128,11 +133,16 @@ impl Broken {
     pub(crate) async fn checkpoint(
         &self,
         name: &SubscriptionName,
+        lane: Lane,
     ) -> Result<Option<Checkpoint>, StoreError> {
-        let folded = self.folded(name.as_str());
-        let name = SubscriptionName::new(folded).unwrap_or_else(|_| name.clone());
+        let name = self.subscription(name);
+        let lane = if self.has(Fault::IgnoresLanes) {
+            Lane::FIRST
+        } else {
+            lane
+        };
         let epoch = self.inner.head().await?.epoch();
-        let found = self.inner.load_checkpoint(&name).await?;
+        let found = self.inner.load_checkpoint(&name, lane).await?;
         Ok(match (self.fault, found) {
             _ if self.gone() => None,
             (Fault::MissingCheckpointsAreAtTheStart, None) => Some(Checkpoint::start(epoch)),
@@ -154,11 +164,14 @@ impl Broken {
 
     pub(crate) async fn checkpoints(
         &self,
-    ) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
+    ) -> Result<Vec<(SubscriptionName, Lane, Checkpoint)>, StoreError> {
         let mut listed = self.inner.list_checkpoints().await?;
         match self.fault {
             Fault::ListsCheckpointsUnsorted => listed.reverse(),
             Fault::ListsOneCheckpointLess => drop(listed.pop()),
+            Fault::ListsLanesByLetters => {
+                listed.sort_by_key(|(name, lane, _)| (name.clone(), lane.to_string()));
+            }
             _ => {}
         }
         Ok(listed)

@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uno_core::{
     AppendError, Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError, Document,
-    DocumentStore, DueTimers, EventStore, Head, HistoryRecord, InboxRecord, InboxStore, Limits,
-    LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream,
-    Receipt, RecordedEvent, Snapshot, StoreChange, StoreError, StreamAppend, StreamId,
-    SubscriptionName, Timer, TimerStore, Transactional,
+    DocumentStore, DueTimers, EventStore, Head, HistoryRecord, InboxRecord, InboxStore, Lane,
+    LaneAttempt, LaneClaim, LaneGrant, LaneRecord, LaneRelease, LeaseStore, Limits, LogPage,
+    ParkedEvent, ParkedGroup, ParkedKey, ParkingRequest, ParkingStore, Position, ProcessRecord,
+    ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent,
+    Snapshot, StoreChange, StoreError, StreamAppend, StreamId, SubscriptionName, Timer, TimerStore,
+    Transactional,
 };
 use uno_store_memory::{MemoryStore, MemoryTx};
 use uuid::Uuid;
@@ -144,8 +146,9 @@ impl CheckpointStore for Broken {
     async fn load_checkpoint(
         &self,
         subscription: &SubscriptionName,
+        lane: Lane,
     ) -> Result<Option<Checkpoint>, StoreError> {
-        self.checkpoint(subscription).await
+        self.checkpoint(subscription, lane).await
     }
 
     async fn save_checkpoint(&self, write: CheckpointWrite) -> Result<(), CommitError> {
@@ -154,8 +157,109 @@ impl CheckpointStore for Broken {
         self.write(commit).await.map(drop)
     }
 
-    async fn list_checkpoints(&self) -> Result<Vec<(SubscriptionName, Checkpoint)>, StoreError> {
+    async fn list_checkpoints(
+        &self,
+    ) -> Result<Vec<(SubscriptionName, Lane, Checkpoint)>, StoreError> {
         self.checkpoints().await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl LeaseStore for Broken {
+    async fn claim_lanes(&self, claim: LaneClaim) -> Result<LaneGrant, StoreError> {
+        self.claim(claim).await
+    }
+
+    async fn release_lanes(&self, release: LaneRelease) -> Result<(), StoreError> {
+        self.release(release).await
+    }
+
+    async fn note_attempt(&self, attempt: LaneAttempt) -> Result<(), CommitError> {
+        self.note_try(attempt).await
+    }
+
+    async fn reset_lanes(
+        &self,
+        subscription: &SubscriptionName,
+        to: Checkpoint,
+    ) -> Result<(), StoreError> {
+        self.reset(subscription, to).await
+    }
+
+    async fn list_lanes(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<Vec<LaneRecord>, StoreError> {
+        self.lanes(subscription).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl ParkingStore for Broken {
+    async fn list_parked(
+        &self,
+        subscription: &SubscriptionName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ParkedKey>, StoreError> {
+        self.parked(subscription, after, limit).await
+    }
+
+    async fn parked_key(
+        &self,
+        subscription: &SubscriptionName,
+        key: &str,
+    ) -> Result<Option<ParkedKey>, StoreError> {
+        self.parked_one(subscription, key).await
+    }
+
+    async fn parked_events(
+        &self,
+        subscription: &SubscriptionName,
+        key: &str,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, StoreError> {
+        self.events_parked(subscription, key, after, limit).await
+    }
+
+    async fn parked_groups(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<Vec<ParkedGroup>, StoreError> {
+        self.groups(subscription).await
+    }
+
+    async fn count_parked(&self, subscription: &SubscriptionName) -> Result<u64, StoreError> {
+        self.parked_count(subscription).await
+    }
+
+    async fn request(
+        &self,
+        subscription: &SubscriptionName,
+        key: &str,
+        request: ParkingRequest,
+    ) -> Result<bool, StoreError> {
+        self.ask(subscription, key, request).await
+    }
+
+    async fn request_all(
+        &self,
+        subscription: &SubscriptionName,
+        fingerprint: &str,
+        request: ParkingRequest,
+    ) -> Result<u64, StoreError> {
+        self.ask_all(subscription, fingerprint, request).await
+    }
+
+    async fn list_requests(
+        &self,
+        subscription: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<(Arc<str>, ParkingRequest)>, StoreError> {
+        self.asked(subscription, limit).await
     }
 }
 

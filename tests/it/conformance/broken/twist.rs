@@ -7,15 +7,14 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Datelike as _, Utc};
 use futures_util::FutureExt as _;
 use uno_core::{
-    CheckpointStore as _, CheckpointWrite, Commit, DocumentStore as _, DocumentWrite, EventId,
-    EventStore as _,
+    CheckpointStore as _, Commit, DocumentStore as _, DocumentWrite, EventId, EventStore as _,
     ExpectedVersion::{Any, Exact, NoStream, StreamExists},
     Metadata, NewEvent, Payload, Position, ProcessStore as _, ReadStream, Snapshot, StreamAppend,
     StreamId, TimerWrite, Transactional as _, Version, Work,
 };
 use uno_store_memory::MemoryTx;
 
-use super::{Fault, reminders::with_revision, store::Broken};
+use super::{Fault, moves::from_elsewhere, reminders::with_revision, store::Broken};
 
 impl Broken {
     /// Changes what a commit expects and holds.
@@ -23,6 +22,8 @@ impl Broken {
         self.twist_expected(commit).await;
         self.twist_events(commit).await;
         self.twist_records(commit).await;
+        // A store that can't be read changes nothing.
+        let _either = self.twist_moves(commit).await;
         self.twist_reminders(commit).await;
         self.twist_snapshots(commit).await;
         self.twist_work(commit);
@@ -271,14 +272,14 @@ impl Broken {
     async fn twist_checkpoints(&self, commit: &mut Commit<MemoryTx>) {
         let mut moved: HashMap<_, Option<Position>> = HashMap::new();
         for write in &mut commit.checkpoints {
-            let name = write.subscription().clone();
+            let place = (write.subscription().clone(), write.of_lane());
             let stored = self
                 .inner
-                .load_checkpoint(&name)
+                .load_checkpoint(&place.0, place.1)
                 .await
                 .unwrap_or_default()
                 .map(|stored| stored.position());
-            let actual = moved.get(&name).copied().unwrap_or(stored);
+            let actual = moved.get(&place).copied().unwrap_or(stored);
             let expected = match self.fault {
                 Fault::MovesCheckpointsUnasked => actual,
                 Fault::TakesAMissingCheckpointForTheStart
@@ -291,8 +292,8 @@ impl Broken {
                 }
                 _ => write.expected(),
             };
-            moved.insert(name.clone(), Some(write.checkpoint().position()));
-            *write = CheckpointWrite::new(name, expected, write.checkpoint());
+            moved.insert(place, Some(write.checkpoint().position()));
+            *write = from_elsewhere(write, expected);
         }
     }
 

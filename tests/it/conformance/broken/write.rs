@@ -74,6 +74,10 @@ impl Broken {
                 self.inner.commit(commit).await?;
                 Ok(receipt)
             }
+            Fault::WritesOutside(Part::Parking) => {
+                self.park_outside(&mut commit).await?;
+                self.inner.commit(commit).await
+            }
             Fault::WritesOutside(part) => {
                 let _either = self.inner.commit(outside(&mut commit, part)).await;
                 yield_now().await;
@@ -82,11 +86,18 @@ impl Broken {
             }
             Fault::ChecksThenActs => self.check_then_act(commit).await,
             Fault::LocksInTheOrderOfTheRequest => {
-                let streams: Vec<StreamId> = commit
+                let mut streams: Vec<StreamId> = commit
                     .appends
                     .iter()
                     .map(|append| append.stream().clone())
                     .collect();
+                for parked in commit.checkpoints.iter().flat_map(|write| write.parked()) {
+                    if let Ok(key) = StreamId::new("parked", parked.key())
+                        && !streams.contains(&key)
+                    {
+                        streams.push(key);
+                    }
+                }
                 let mut held = Vec::new();
                 for stream in streams {
                     let lock = Arc::clone(self.notes.get().streams.entry(stream).or_default());
@@ -94,6 +105,11 @@ impl Broken {
                     yield_now().await;
                 }
                 self.inner.commit(commit).await
+            }
+            Fault::KeepsRequests => {
+                let result = self.inner.commit(commit).await;
+                self.ask_again().await?;
+                result
             }
             Fault::HoldsOneLockThroughout => {
                 let _held = self.notes.lock.lock().await;
@@ -144,7 +160,7 @@ impl Broken {
                 if repeated {
                     let appends = std::mem::take(&mut commit.appends);
                     // What can't be done twice is left out, so that the rest is.
-                    commit.checkpoints.clear();
+                    commit.checkpoints = self.parking_alone(&mut commit).await?;
                     commit.processes.clear();
                     commit.messages.clear();
                     commit.acknowledgements.clear();
@@ -267,13 +283,17 @@ impl Broken {
             }
         }
         for write in &commit.checkpoints {
-            let stored = self.inner.load_checkpoint(write.subscription()).await?;
+            let stored = self
+                .inner
+                .load_checkpoint(write.subscription(), write.of_lane())
+                .await?;
             if stored.map(|stored| stored.position()) != write.expected() {
                 return Err(CommitError::Stale(Stale::Checkpoint(
                     write.subscription().clone(),
                 )));
             }
         }
+        self.check_parked(&commit.checkpoints).await?;
         for write in &commit.processes {
             let found = self
                 .inner
@@ -316,6 +336,7 @@ impl Broken {
         yield_now().await;
         for unasked in [
             Fault::MovesCheckpointsUnasked,
+            Fault::TakesOffUnasked,
             Fault::SavesProcessesUnasked,
             Fault::AcknowledgesUnasked,
             Fault::PutsDocumentsUnasked,
@@ -355,7 +376,9 @@ fn outside(commit: &mut Commit<MemoryTx>, part: Part) -> Commit<MemoryTx> {
         Part::Rows => std::mem::swap(&mut own.work, &mut commit.work),
         Part::Snapshots => std::mem::swap(&mut own.snapshots, &mut commit.snapshots),
         Part::Documents => std::mem::swap(&mut own.documents, &mut commit.documents),
-        Part::Checkpoints => std::mem::swap(&mut own.checkpoints, &mut commit.checkpoints),
+        Part::Checkpoints | Part::Parking => {
+            std::mem::swap(&mut own.checkpoints, &mut commit.checkpoints);
+        }
         Part::Processes => std::mem::swap(&mut own.processes, &mut commit.processes),
         Part::Messages => std::mem::swap(&mut own.messages, &mut commit.messages),
         Part::Acknowledgements => {

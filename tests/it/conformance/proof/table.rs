@@ -2,8 +2,10 @@
 
 mod checkpoints;
 mod documents;
+mod leases;
 mod log_first;
 mod log_second;
+mod parking;
 mod persistence;
 mod processes;
 mod reminders;
@@ -19,6 +21,8 @@ pub(crate) fn table() -> Vec<(&'static str, &'static [Fault])> {
         transactional::TABLE,
         documents::TABLE,
         checkpoints::TABLE,
+        leases::TABLE,
+        parking::TABLE,
         processes::TABLE,
         reminders::TABLE,
         persistence::TABLE,

@@ -2,31 +2,46 @@
 
 use std::sync::Arc;
 
-use uno_core::{Position, StoreError};
+use uno_core::{AppendError, CommitError, DecodeError, LaneAttempt, Position, Stale, StoreError};
 
-use super::{Halt, Runner, StopReason, Stretch, SubscriptionState, trouble::Failure};
+use super::{Halt, Phase, Runner, Step, StopReason, Stretch, trouble::Failure};
 use crate::{guard::error_text, telemetry};
 
 impl Runner {
     /// The consumer has failed.
     pub(super) async fn failed(&mut self, failure: Failure, stretch: Stretch) -> Halt {
         let error: Arc<str> = failure.text().into();
+        if matches!(failure, Failure::Lost(_)) {
+            return Halt::Lost;
+        }
         self.entry.report.failed(&error);
         if !matches!(failure, Failure::Stale(_)) {
             // The consumer may have come part of the way, or all of it: the checkpoint will tell.
             self.trouble.in_doubt(stretch.events.clone());
         }
         match failure {
+            Failure::Lost(_) => Halt::Lost,
             Failure::Stale(_) => self.look_again().await,
             Failure::Conflict(_) if self.trouble.conflict() => self.look_again().await,
             Failure::Conflict(_) => self.at_fault(None, error, &stretch),
             Failure::Event { position, .. } => self.at_fault(position, error, &stretch),
             Failure::Transient(_) => self.try_later(error).await,
-            Failure::Decode(decode) if stretch.len() <= 1 => {
-                let position = decode.position();
-                Halt::Stop(StopReason::Undecodable { position, error })
+            Failure::Stop { position, .. } if stretch.len() <= 1 => {
+                Halt::Stop(StopReason::Failed {
+                    position,
+                    attempts: 1,
+                    error,
+                })
             }
-            Failure::Decode(_) => {
+            Failure::Decode(decode) if stretch.len() <= 1 => {
+                let fault = self.trouble.undecodable(decode.position(), error);
+                if self.entry.spec.parking.is_some() && is_at_fault(&decode) {
+                    return Halt::Reload;
+                }
+                Halt::Stop(fault.stop_reason())
+            }
+            // Those before it come first.
+            Failure::Decode(_) | Failure::Stop { .. } => {
                 self.trouble.go_singly(stretch.last);
                 Halt::Reload
             }
@@ -41,18 +56,21 @@ impl Runner {
             return Halt::Reload;
         };
         let policy = &self.entry.spec.retry;
-        let fault = self.trouble.fault(position, error, policy);
+        let fault = self.trouble.failed_at(position, error, policy);
         // When it is not the first, those before it come first, one by one.
-        if position == stretch.first && !policy.allows(fault.attempts) {
+        if position == stretch.first
+            && !policy.allows(fault.attempts)
+            && (self.entry.spec.parking.is_none() || stretch.len() == 0)
+        {
             return Halt::Stop(fault.stop_reason());
         }
         Halt::Reload
     }
 
     /// Somebody else was faster: a short while later there is something else to see.
-    async fn look_again(&mut self) -> Halt {
+    pub(super) async fn look_again(&mut self) -> Halt {
         let wait = self.trouble.stale(self.shared.settings.poll_interval);
-        self.woken(Some(wait)).await;
+        self.wait(wait).await;
         Halt::Reload
     }
 
@@ -77,11 +95,9 @@ impl Runner {
     }
 
     async fn pause_before_retry(&mut self, attempt: u32, error: Arc<str>) -> Halt {
-        self.entry
-            .report
-            .state(SubscriptionState::Retrying { attempt, error });
-        self.log_retry(attempt, self.entry.report.read().position);
-        self.woken(Some(self.entry.spec.retry.wait(attempt))).await;
+        self.phase(Phase::Retrying { attempt, error });
+        self.log_retry(attempt, self.entry.report.read().position());
+        self.wait(self.entry.spec.retry.wait(attempt)).await;
         self.entry.report.retried();
         Halt::Reload
     }
@@ -90,4 +106,51 @@ impl Runner {
         let subscription = self.entry.spec.name.as_str();
         tracing::warn!(name: telemetry::RETRY, subscription, attempt, position = position.get(), "will try again");
     }
+
+    /// Writes down that an event is about to be tried.
+    pub(super) async fn note_attempt(&mut self, position: Position, attempt: u32) -> Step<()> {
+        match self.send_attempt(position, attempt).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Stale(Stale::Lease { .. })) => Err(Halt::Lost),
+            Err(CommitError::Stale(_)) => Err(self.look_again().await),
+            Err(CommitError::Append(AppendError::Store(error))) => {
+                Err(self.store_failed(error).await)
+            }
+            Err(other) => Err(self.try_later(error_text(&other).into()).await),
+        }
+    }
+
+    /// Whoever has the lane next goes on counting where this one has stopped.
+    pub(super) async fn hand_on_attempts(&mut self) {
+        if let Some(fault) = self.trouble.fault() {
+            let (position, attempts) = (fault.position, fault.attempts);
+            // When it fails, the event has more attempts left than it should.
+            let _ = self.send_attempt(position, attempts).await;
+        }
+    }
+
+    /// A subscription that has stopped because of an event is started by a person, who has done something about it: what was tried
+    /// before does not count then.
+    pub(super) async fn forget_attempts(&mut self) {
+        if let Some(fault) = self.trouble.fault() {
+            let position = fault.position;
+            // When it fails, the event has fewer attempts left the next time.
+            let _ = self.send_attempt(position, 0).await;
+        }
+    }
+
+    async fn send_attempt(&self, position: Position, attempt: u32) -> Result<(), CommitError> {
+        let (lane, fence) = (self.lane(), self.link.lease.fence());
+        let name = self.entry.spec.name.clone();
+        let noted = LaneAttempt::new(name, lane, fence, position, attempt);
+        self.shared.subscriptions.note_attempt(noted).await
+    }
+}
+
+/// Whether it is the event that is at fault, and not the program, of which a newer one may know better.
+fn is_at_fault(error: &DecodeError) -> bool {
+    matches!(
+        error,
+        DecodeError::Malformed { .. } | DecodeError::Upcast { .. }
+    )
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use uno_core::{
-    AppendError, Checkpoint, CheckpointStore, CheckpointWrite, CommitError, EventStore, Position,
-    ReadLog, StoreEpoch, StoreError, SubscriptionName,
+    Checkpoint, CheckpointWrite, EventStore, Position, ReadLog, StoreEpoch, StoreError,
+    SubscriptionName,
 };
 
 use super::{Halt, Runner, Step, StopReason};
@@ -65,6 +65,17 @@ impl Place {
         self.unsaved_since = None;
     }
 
+    /// Whether the checkpoint is before this place.
+    pub(super) fn is_saved_before(&self, place: Checkpoint) -> bool {
+        self.saved.map_or(Position::START, |saved| saved.position()) < place.position()
+    }
+
+    /// What was passed over beyond this place counts as not passed over.
+    pub(super) fn go_back(&mut self, to: Checkpoint) {
+        self.progress = to;
+        self.unsaved_since.get_or_insert_with(Instant::now);
+    }
+
     /// The move of the checkpoint to there.
     pub(super) fn write(&self, name: SubscriptionName, to: Checkpoint) -> CheckpointWrite {
         CheckpointWrite::new(name, self.saved.map(|saved| saved.position()), to)
@@ -82,12 +93,9 @@ impl Runner {
     }
 
     async fn try_open(&mut self) -> Result<Result<Place, StopReason>, StoreError> {
-        let (store, checkpoints) = (&*self.shared.store, &*self.shared.checkpoints);
-        let name = &self.entry.spec.name;
-        let mut saved = checkpoints.load_checkpoint(name).await?;
-        if saved.is_none() && self.entry.spec.from_head {
-            saved = establish(store, checkpoints, name).await?;
-        }
+        let (store, subscriptions) = (&*self.shared.store, &*self.shared.subscriptions);
+        let (name, lane) = (&self.entry.spec.name, self.lane());
+        let saved = subscriptions.load_checkpoint(name, lane).await?;
         let epoch = match saved {
             Some(checkpoint) if self.verified == Some(checkpoint) => checkpoint.epoch(),
             _ => {
@@ -104,36 +112,11 @@ impl Runner {
                 epoch
             }
         };
+        self.parked = self.load_parked().await?;
         self.verified = saved;
         let settled = saved.map_or(0, |checkpoint| self.trouble.settle(checkpoint.position()));
-        self.entry.report.opened(epoch, saved, settled);
+        self.entry.report.opened(lane, epoch, saved, settled);
         Ok(Ok(Place::new(epoch, saved)))
-    }
-}
-
-/// Gives a subscription that starts at the end of the log its first checkpoint, and saves it at once: what is appended from
-/// now on is for it, whenever it comes to run. Returns the checkpoint that there is, also when somebody else was faster.
-pub(in crate::manager) async fn establish(
-    store: &dyn EventStore,
-    checkpoints: &dyn CheckpointStore,
-    name: &SubscriptionName,
-) -> Result<Option<Checkpoint>, StoreError> {
-    if let Some(checkpoint) = checkpoints.load_checkpoint(name).await? {
-        return Ok(Some(checkpoint));
-    }
-    let head = store.head().await?;
-    let first = match head.last() {
-        Some((position, id)) => Checkpoint::after(head.epoch(), position, id),
-        None => Checkpoint::start(head.epoch()),
-    };
-    match checkpoints
-        .save_checkpoint(CheckpointWrite::new(name.clone(), None, first))
-        .await
-    {
-        Ok(()) => Ok(Some(first)),
-        Err(CommitError::Stale(_)) => checkpoints.load_checkpoint(name).await,
-        Err(CommitError::Append(AppendError::Store(error))) => Err(error),
-        Err(other) => Err(StoreError::Backend(other.into())),
     }
 }
 

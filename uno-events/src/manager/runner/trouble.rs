@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use uno_core::{AppendError, CommitError, DecodeError, Position};
+use uno_core::{AppendError, CommitError, DecodeError, LaneLease, Position, Stale};
 
 use crate::{
     ConsumeError, RetryPolicy, StopReason,
@@ -17,6 +17,10 @@ pub(super) struct Trouble {
     fault: Option<Fault>,
     /// Up to here events are fed one at a time, to find the one at fault.
     singly_until: Option<Position>,
+    /// So many events are suspected of having killed the process that had the lane before.
+    suspects: usize,
+    /// Whether that death is the attempt of a suspect that kills again, since nobody noted one.
+    presumed: bool,
     /// The events of the batch that failed, until the checkpoint tells which of them were handled.
     in_doubt: Vec<Position>,
     stale: u32,
@@ -32,16 +36,28 @@ pub(super) struct Fault {
     pub(super) attempts: u32,
     pub(super) retry_at: Instant,
     pub(super) error: Arc<str>,
+    /// Whether it can't be decoded, so that trying again does not help.
+    pub(super) undecodable: bool,
 }
 
 impl Fault {
+    /// Whether it is not to be tried again.
+    pub(super) fn is_final(&self, policy: &RetryPolicy) -> bool {
+        self.undecodable || !policy.allows(self.attempts)
+    }
+
     pub(super) fn stop_reason(&self) -> StopReason {
         let Self {
             position,
             attempts,
             ref error,
+            undecodable,
             ..
         } = *self;
+        if undecodable {
+            let error = Arc::clone(error);
+            return StopReason::Undecodable { position, error };
+        }
         StopReason::Failed {
             position,
             attempts,
@@ -54,9 +70,49 @@ impl Trouble {
     /// How many conflicts in a row are taken for chance. More are a consumer that runs into itself.
     const CONFLICTS: u32 = 10;
 
+    /// What is to be known of the one that had the lane before.
+    pub(super) fn inherited(lease: &LaneLease, batch_size: usize) -> Self {
+        let abandoned = lease.was_abandoned();
+        let noted = lease.attempt().filter(|(_, attempts)| *attempts > 0);
+        Self {
+            fault: noted.map(|(position, attempts)| Fault {
+                position,
+                attempts,
+                retry_at: Instant::now(),
+                error: if abandoned {
+                    "the process that handled it ended before it was done".into()
+                } else {
+                    "the process that tried it has given its lane back".into()
+                },
+                undecodable: false,
+            }),
+            suspects: if abandoned { batch_size } else { 0 },
+            presumed: abandoned && noted.is_none(),
+            ..Self::default()
+        }
+    }
+
     /// Whether the events after `position` are to be fed one at a time.
     pub(super) fn is_singly(&self, position: Position) -> bool {
-        self.fault.is_some() || self.singly_until.is_some_and(|until| position < until)
+        self.fault.is_some()
+            || self.suspects > 0
+            || self.singly_until.is_some_and(|until| position < until)
+    }
+
+    /// Whether an event that is about to be tried may be the one that killed a process.
+    pub(super) fn is_deadly(&self) -> bool {
+        self.suspects > 0
+    }
+
+    /// The number of the attempt at an event, when it is to be noted before: since a batch with it has failed or a process has died.
+    pub(super) fn attempt_to_note(&self, position: Position) -> Option<u32> {
+        let failed = self.fault_at(position).map(|fault| fault.attempts);
+        let suspect = self.suspects > 0 || self.singly_until.is_some_and(|until| position <= until);
+        match failed {
+            Some(failed) => Some(failed.saturating_add(1)),
+            None if suspect => Some(1 + u32::from(self.presumed && self.suspects > 0)),
+            None => None,
+        }
     }
 
     /// Feeds one at a time up to there.
@@ -77,6 +133,11 @@ impl Trouble {
             .count()
     }
 
+    /// The event that fails, if one does.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
     /// What is known to fail at this position.
     pub(super) fn fault_at(&self, position: Position) -> Option<Fault> {
         self.fault
@@ -85,7 +146,7 @@ impl Trouble {
     }
 
     /// An attempt at this event has failed.
-    pub(super) fn fault(
+    pub(super) fn failed_at(
         &mut self,
         position: Position,
         error: Arc<str>,
@@ -98,6 +159,20 @@ impl Trouble {
             attempts,
             retry_at: Instant::now() + policy.wait(attempts),
             error,
+            undecodable: false,
+        };
+        self.fault = Some(fault.clone());
+        fault
+    }
+
+    /// This event can't be decoded.
+    pub(super) fn undecodable(&mut self, position: Position, error: Arc<str>) -> Fault {
+        let fault = Fault {
+            position,
+            attempts: 1,
+            retry_at: Instant::now(),
+            error,
+            undecodable: true,
         };
         self.fault = Some(fault.clone());
         fault
@@ -138,11 +213,14 @@ impl Trouble {
 
     /// There is nothing left to do.
     pub(super) fn caught_up(&mut self) {
+        // Whatever the one before had in hand is handled.
+        self.suspects = 0;
         self.transient = 0;
     }
 
-    /// Everything up to there is handled.
-    pub(super) fn passed(&mut self, position: Position) {
+    /// Everything up to there is handled or set aside, and so many events with it.
+    pub(super) fn passed(&mut self, position: Position, events: usize) {
+        self.suspects = self.suspects.saturating_sub(events);
         self.fault = self.fault.take().filter(|fault| fault.position > position);
         self.stale = 0;
         self.conflicts = 0;
@@ -154,13 +232,17 @@ impl Trouble {
 pub(super) enum Failure {
     /// Read the checkpoint again.
     Stale(ConsumeError),
+    /// Another process has the lane.
+    Lost(ConsumeError),
     /// Try again soon: somebody else has appended to the same stream.
     Conflict(ConsumeError),
     /// Try again for as long as it takes.
     Transient(ConsumeError),
-    /// Stop before the event.
+    /// Set the event aside, or stop before it.
     Decode(DecodeError),
-    /// Try the event again, then stop before it.
+    /// Stop before the event.
+    Stop { position: Position, error: String },
+    /// Try the event again, then set it aside or stop before it.
     Event {
         /// Which one, if that is known.
         position: Option<Position>,
@@ -172,11 +254,12 @@ impl Failure {
     /// What went wrong, with its causes.
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Stale(error) | Self::Conflict(error) | Self::Transient(error) => {
-                error_text(error)
-            }
+            Self::Stale(error)
+            | Self::Lost(error)
+            | Self::Conflict(error)
+            | Self::Transient(error) => error_text(error),
             Self::Decode(error) => error_text(error),
-            Self::Event { error, .. } => error.clone(),
+            Self::Event { error, .. } | Self::Stop { error, .. } => error.clone(),
         }
     }
 }
@@ -184,8 +267,13 @@ impl Failure {
 impl From<ConsumeError> for Failure {
     fn from(error: ConsumeError) -> Self {
         match error {
+            ConsumeError::Stale(Stale::Lease { .. }) => Self::Lost(error),
             ConsumeError::Stale(_) => Self::Stale(error),
             ConsumeError::Decode(error) => Self::Decode(error),
+            ConsumeError::Stop { position, source } => Self::Stop {
+                position,
+                error: error_text(&*source),
+            },
             // The position is in the reason already, so its text begins with what the handler said.
             ConsumeError::Handler { position, source } => Self::Event {
                 position: Some(position),

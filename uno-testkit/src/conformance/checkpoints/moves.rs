@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use uno_core::{
     Checkpoint, CheckpointStore as _, CheckpointWrite, Commit, CommitError, DocumentWrite, EventId,
-    EventStore as _, ExpectedVersion::Any, Position, Stale, StoreEpoch, StreamAppend,
+    EventStore as _, ExpectedVersion::Any, Lane, Position, Stale, StoreEpoch, StreamAppend,
     SubscriptionName, Transactional as _,
 };
 
@@ -26,7 +26,10 @@ pub async fn a_checkpoint_moves_from_where_it_is_expected<H: BackendHarness>(
         t.store()
             .save_checkpoint(CheckpointWrite::new(name.clone(), before, there))
             .await?;
-        assert_eq!(t.store().load_checkpoint(&name).await?, Some(there));
+        assert_eq!(
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
+            Some(there)
+        );
         before = Some(there.position());
     }
     Ok(())
@@ -54,7 +57,7 @@ pub async fn a_checkpoint_that_is_elsewhere_does_not_move<H: BackendHarness>(
             &name,
         );
         assert_eq!(
-            t.store().load_checkpoint(&name).await?,
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
             Some(there),
             "expected at {wrong:?}"
         );
@@ -76,7 +79,7 @@ pub async fn a_missing_checkpoint_is_nowhere<H: BackendHarness>(t: &Trial<H>) ->
             &name,
         );
     }
-    assert_eq!(t.store().load_checkpoint(&name).await?, None);
+    assert_eq!(t.store().load_checkpoint(&name, Lane::FIRST).await?, None);
     Ok(())
 }
 
@@ -93,7 +96,10 @@ pub async fn a_checkpoint_may_go_back<H: BackendHarness>(t: &Trial<H>) -> Outcom
             start,
         ))
         .await?;
-    assert_eq!(t.store().load_checkpoint(&name).await?, Some(start));
+    assert_eq!(
+        t.store().load_checkpoint(&name, Lane::FIRST).await?,
+        Some(start)
+    );
     t.store()
         .save_checkpoint(CheckpointWrite::new(
             name.clone(),
@@ -134,7 +140,10 @@ pub async fn of_many_who_move_it_one_wins<H: BackendHarness>(t: &Trial<H>) -> Ou
         let [winner] = won.as_slice() else {
             panic!("round {round} had {} winners", won.len())
         };
-        assert_eq!(t.store().load_checkpoint(&name).await?, Some(*winner));
+        assert_eq!(
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
+            Some(*winner)
+        );
         before = Some(winner.position());
     }
     Ok(())
@@ -155,8 +164,14 @@ pub async fn a_checkpoint_moves_with_its_commit<H: BackendHarness>(t: &Trial<H>)
             .push(DocumentWrite::put("notes", "a", json("1")));
     })
     .await?;
-    assert_eq!(t.store().load_checkpoint(&a).await?, Some(at(1)));
-    assert_eq!(t.store().load_checkpoint(&b).await?, Some(at(2)));
+    assert_eq!(
+        t.store().load_checkpoint(&a, Lane::FIRST).await?,
+        Some(at(1))
+    );
+    assert_eq!(
+        t.store().load_checkpoint(&b, Lane::FIRST).await?,
+        Some(at(2))
+    );
     let result = t
         .commit(|commit| {
             commit.checkpoints.push(CheckpointWrite::new(
@@ -176,7 +191,7 @@ pub async fn a_checkpoint_moves_with_its_commit<H: BackendHarness>(t: &Trial<H>)
         .await;
     stale(result.map(drop), &b);
     assert_eq!(
-        t.store().load_checkpoint(&a).await?,
+        t.store().load_checkpoint(&a, Lane::FIRST).await?,
         Some(at(1)),
         "the other one stays too"
     );
@@ -193,7 +208,7 @@ pub async fn effects_beside_a_checkpoint_happen_once<H: BackendHarness>(t: &Tria
             let mut won = 0_u32;
             loop {
                 let before = store
-                    .load_checkpoint(&name)
+                    .load_checkpoint(&name, Lane::FIRST)
                     .await?
                     .map(|checkpoint| checkpoint.position());
                 let number = before.map_or(0, Position::get);
@@ -250,7 +265,10 @@ pub async fn a_checkpoint_stays_when_its_events_conflict<H: BackendHarness>(
         result.is_err_and(|error| error.is_conflict()),
         "the stream is there"
     );
-    assert_eq!(t.store().load_checkpoint(&name).await?, Some(at(1)));
+    assert_eq!(
+        t.store().load_checkpoint(&name, Lane::FIRST).await?,
+        Some(at(1))
+    );
     Ok(())
 }
 
@@ -273,7 +291,10 @@ pub async fn a_dropped_move_happens_or_does_not<H: BackendHarness>(t: &Trial<H>)
             Ok(()) => {}
             Err(error) => stale(Err(error), &name),
         }
-        assert_eq!(t.store().load_checkpoint(&name).await?, Some(at(1)));
+        assert_eq!(
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
+            Some(at(1))
+        );
         t.store()
             .save_checkpoint(CheckpointWrite::new(
                 name.clone(),
@@ -281,7 +302,10 @@ pub async fn a_dropped_move_happens_or_does_not<H: BackendHarness>(t: &Trial<H>)
                 at(2),
             ))
             .await?;
-        assert_eq!(t.store().load_checkpoint(&name).await?, Some(at(2)));
+        assert_eq!(
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
+            Some(at(2))
+        );
     }
     assert_eq!(t.store().head().await?.last(), None);
     Ok(())

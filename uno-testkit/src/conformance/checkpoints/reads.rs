@@ -2,7 +2,7 @@
 
 use uno_core::{
     Checkpoint, CheckpointStore as _, CheckpointWrite, EventId, EventStore as _,
-    ExpectedVersion::Any, Position, StoreEpoch,
+    ExpectedVersion::Any, Lane, Position, StoreEpoch,
 };
 use uuid::Uuid;
 
@@ -15,13 +15,23 @@ use crate::conformance::{
 pub async fn a_subscription_that_never_saved_has_no_checkpoint<H: BackendHarness>(
     t: &Trial<H>,
 ) -> Outcome {
-    assert_eq!(t.store().load_checkpoint(&subscription("a")).await?, None);
+    assert_eq!(
+        t.store()
+            .load_checkpoint(&subscription("a"), Lane::FIRST)
+            .await?,
+        None
+    );
     assert_eq!(t.store().list_checkpoints().await?, []);
     let start = Checkpoint::start(StoreEpoch::new());
     t.store()
         .save_checkpoint(CheckpointWrite::new(subscription("b"), None, start))
         .await?;
-    assert_eq!(t.store().load_checkpoint(&subscription("a")).await?, None);
+    assert_eq!(
+        t.store()
+            .load_checkpoint(&subscription("a"), Lane::FIRST)
+            .await?,
+        None
+    );
     Ok(())
 }
 
@@ -44,7 +54,10 @@ pub async fn a_checkpoint_comes_back_equal<H: BackendHarness>(t: &Trial<H>) -> O
         t.store()
             .save_checkpoint(CheckpointWrite::new(name.clone(), None, checkpoint))
             .await?;
-        assert_eq!(t.store().load_checkpoint(&name).await?, Some(checkpoint));
+        assert_eq!(
+            t.store().load_checkpoint(&name, Lane::FIRST).await?,
+            Some(checkpoint)
+        );
     }
     Ok(())
 }
@@ -62,8 +75,11 @@ pub async fn checkpoints_are_listed_by_name<H: BackendHarness>(t: &Trial<H>) -> 
     expected.sort_unstable();
     let listed = t.store().list_checkpoints().await?;
     assert_eq!(listed.len(), names.len());
-    for ((name, checkpoint), (expected, number)) in listed.into_iter().zip(expected) {
-        assert_eq!((name.as_str(), checkpoint), (*expected, at(number)?));
+    for ((name, lane, checkpoint), (expected, number)) in listed.into_iter().zip(expected) {
+        assert_eq!(
+            (name.as_str(), lane, checkpoint),
+            (*expected, Lane::FIRST, at(number)?)
+        );
     }
     Ok(())
 }
@@ -95,7 +111,9 @@ pub async fn subscriptions_with_like_names_are_apart<H: BackendHarness>(t: &Tria
     }
     for (number, name) in (1..).zip(&names) {
         assert_eq!(
-            t.store().load_checkpoint(&subscription(name)).await?,
+            t.store()
+                .load_checkpoint(&subscription(name), Lane::FIRST)
+                .await?,
             Some(at(number)?),
             "{name:?}"
         );

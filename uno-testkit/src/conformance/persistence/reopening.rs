@@ -6,13 +6,17 @@ use uno_core::{
     Acknowledgement, Checkpoint, CheckpointStore as _, CheckpointWrite, CommitError,
     DocumentStore as _, Due, EventStore as _,
     ExpectedVersion::{Any, NoStream},
-    InboxStore as _, InboxWrite, Metadata, NewTimer, Position, ProcessStatus, ProcessStore as _,
+    InboxStore as _, InboxWrite, Lane, LaneAttempt, LeaseOwner, LeaseStore as _, Metadata,
+    NewTimer, ParkingRequest, ParkingStore as _, Position, ProcessStatus, ProcessStore as _,
     ProcessWrite, ReadLog, ReadStream, Stale, TimerStore as _, TimerWrite, Transactional as _,
 };
 
 use crate::conformance::{
     Outcome, PersistentHarness, Trial,
     fixture::{assert_conflict, event, events, exact, ids, json, new_uuid, stream, subscription},
+    subscribing::{
+        behind, claim, count, emptied, failed, failure, fence, held, leaving, mail, moved, position,
+    },
 };
 
 /// [`EventStore`](uno_core::EventStore) guarantees 8 and 12: events are there, equal, and it is the same life of the store.
@@ -94,7 +98,9 @@ pub async fn checkpoints_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -
         .await?;
     let again = t.reopen().await?;
     assert_eq!(
-        again.load_checkpoint(&subscription("a")).await?,
+        again
+            .load_checkpoint(&subscription("a"), Lane::FIRST)
+            .await?,
         Some(checkpoint)
     );
     assert!(
@@ -227,6 +233,43 @@ pub async fn timers_histories_and_inboxes_survive_reopening<H: PersistentHarness
         "the first handle sees that it was fired: {twice:?}"
     );
     assert_eq!(store.list_timers("order", "a").await?, listed[1..]);
+    Ok(())
+}
+
+/// [`LeaseStore`](uno_core::LeaseStore) guarantees 1, 2 and 9, [`ParkingStore`](uno_core::ParkingStore) guarantees 1 and 6: leases, attempts,
+/// parked keys and requests are there, for the owner and for everybody else.
+pub async fn leases_and_parked_keys_survive_reopening<H: PersistentHarness>(
+    t: &Trial<H>,
+) -> Outcome {
+    let (ada, bob) = (LeaseOwner::new("ada"), LeaseOwner::new("bob"));
+    let grant = t.claim(claim(&ada).wanting(count(2))).await?;
+    let own = fence(&grant, 1);
+    let parking = vec![failed("a", 5, &failure()), behind("a", 6)];
+    t.save(moved(1, own, None, 6).parking(parking)).await?;
+    let attempt = LaneAttempt::new(mail(), Lane::new(1), own, position(7), 2);
+    t.store().note_attempt(attempt).await?;
+    t.store()
+        .request(&mail(), "a", ParkingRequest::Skip)
+        .await?;
+    let key = t.store().parked_key(&mail(), "a").await?;
+
+    let again = t.reopen().await?;
+    let other = again.claim_lanes(claim(&bob)).await?;
+    assert_eq!(held(&other), [] as [u16; 0], "they are held");
+    let kept = again.claim_lanes(claim(&ada)).await?;
+    assert_eq!((held(&kept), fence(&kept, 1)), (vec![0, 1], own));
+    assert_eq!(kept.held()[1].attempt(), Some((position(7), 2)));
+    assert!(key.is_some());
+    assert_eq!(again.parked_key(&mail(), "a").await?, key);
+    assert_eq!(again.list_requests(&mail(), 9).await?.len(), 1);
+    let write = moved(1, own, Some(6), 7).parking(vec![emptied("a")]);
+    again.save_checkpoint(write).await?;
+    // The first handle sees it.
+    assert_eq!(t.store().count_parked(&mail()).await?, 0);
+    t.release(leaving(&ada)).await?;
+    let taken = again.claim_lanes(claim(&bob)).await?;
+    assert_eq!(held(&taken), [0, 1]);
+    assert!(fence(&taken, 1) > own, "fences go on where they were");
     Ok(())
 }
 

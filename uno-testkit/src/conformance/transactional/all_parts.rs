@@ -5,7 +5,7 @@ use std::time::Duration;
 use uno_core::{
     Acknowledgement, BoxError, Checkpoint, CheckpointStore as _, CheckpointWrite, Commit,
     DocumentWrite, Due, EventId, EventStore as _, ExpectedVersion, InboxStore as _, InboxWrite,
-    Metadata, NewEvent, NewMessage, NewTimer, ProcessStatus, ProcessStore as _, ProcessWrite,
+    Lane, Metadata, NewEvent, NewMessage, NewTimer, ProcessStatus, ProcessStore as _, ProcessWrite,
     Snapshot, StreamAppend, StreamId, SubscriptionName, TimerStore as _, TimerWrite,
     Transactional as _,
 };
@@ -194,7 +194,10 @@ impl AllParts {
             ("document", t.document("parts", &self.name).await?.is_some()),
             (
                 "checkpoint",
-                store.load_checkpoint(&self.subscription).await?.is_some(),
+                store
+                    .load_checkpoint(&self.subscription, Lane::FIRST)
+                    .await?
+                    .is_some(),
             ),
             (
                 "process",

@@ -4,6 +4,53 @@ use crate::conformance::broken::{Fault, Part};
 
 pub(crate) const TABLE: &[(&str, &[Fault])] = &[
     (
+        "checkpoints::fences::a_held_lane_moves_under_its_fence_only",
+        &[Fault::IgnoresFences],
+    ),
+    (
+        "checkpoints::fences::a_held_lane_does_not_move_without_a_fence",
+        &[
+            Fault::MovesHeldLanesWithoutAFence,
+            Fault::TakesRunOutLeasesForNone,
+            Fault::ReleasesNothing,
+        ],
+    ),
+    (
+        "checkpoints::fences::a_lease_that_has_run_out_counts_until_the_lane_is_taken",
+        &[Fault::RefusesRunOutLeases, Fault::IgnoresFences],
+    ),
+    (
+        "checkpoints::fences::a_lane_given_back_is_on_nobodys_lease",
+        &[Fault::FencesOutliveLeases, Fault::IgnoresFences],
+    ),
+    (
+        "checkpoints::fences::a_stale_lease_undoes_everything",
+        &[
+            Fault::IgnoresFences,
+            Fault::WritesOutside(Part::Documents),
+            Fault::WritesOutside(Part::Rows),
+        ],
+    ),
+    (
+        "checkpoints::lanes::lanes_have_checkpoints_of_their_own",
+        &[Fault::IgnoresLanes, Fault::FoldsCollections],
+    ),
+    (
+        "checkpoints::lanes::checkpoints_are_listed_by_name_and_lane",
+        &[Fault::ListsLanesByLetters, Fault::ListsCheckpointsUnsorted],
+    ),
+    (
+        "checkpoints::lanes::a_commit_moves_several_lanes",
+        &[
+            Fault::WritesOutside(Part::Documents),
+            Fault::MovesCheckpointsUnasked,
+        ],
+    ),
+    (
+        "checkpoints::lanes::a_lane_that_is_not_there_is_not_written_to",
+        &[Fault::SwallowsStale],
+    ),
+    (
         "checkpoints::moves::a_checkpoint_moves_from_where_it_is_expected",
         &[Fault::LosesTheEventIdOfCheckpoints],
     ),

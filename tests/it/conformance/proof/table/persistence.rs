@@ -20,6 +20,10 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         &[Fault::ReopensWithoutRecords],
     ),
     (
+        "persistence::reopening::leases_and_parked_keys_survive_reopening",
+        &[Fault::ReopensWithoutRecords, Fault::ReopensEmpty],
+    ),
+    (
         "persistence::reopening::read_models_survive_reopening",
         &[Fault::ReopensWithoutRecords],
     ),
