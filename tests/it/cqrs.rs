@@ -5,7 +5,9 @@
     reason = "cases are functions that tests call: one that panics has failed"
 )]
 
+mod apart;
 mod bus;
+mod campaign;
 mod crashes;
 mod documents;
 mod outbox;
@@ -42,6 +44,9 @@ macro_rules! suite {
                 an_outcome_that_is_refused_closes_no_lane
                 metadata_goes_from_the_queue_to_events_and_outcome
                 more_commands_than_are_kept_in_memory);
+            crate::support::on_store!($harness; super::campaign:
+                rebuilds_under_load_are_folds_of_the_log_whatever_is_killed
+                a_reader_that_does_not_ask_again_is_caught);
             crate::support::on_store!($harness; super::rebuild:
                 a_rebuilt_read_model_is_a_fold_of_the_log
                 reads_never_fail_and_never_mix_while_it_is_rebuilt
@@ -94,6 +99,9 @@ macro_rules! databases {
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing
                 an_event_that_can_not_be_decoded_commits_nothing);
+            crate::support::on_store!($harness; super::campaign:
+                rebuilds_under_load_are_folds_of_the_log_whatever_is_killed
+                a_reader_that_does_not_ask_again_is_caught);
             crate::support::on_store!($harness; super::rebuild:
                 a_rebuilt_read_model_is_a_fold_of_the_log
                 reads_never_fail_and_never_mix_while_it_is_rebuilt
