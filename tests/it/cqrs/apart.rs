@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Row as _};
-use uno_core::{Backend, BoxError, Decoder, Envelope, EventStore};
+use uno_core::{Backend, BoxError, Decoder, Envelope};
 use uno_cqrs::{Generation, Projection, ReadModel, Serving, ServingError, VersionedProjection};
 use uno_events::{RetryPolicy, SubscriptionManager};
 use uno_store_postgres::{PgStore, PgTx};

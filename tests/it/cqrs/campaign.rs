@@ -3,17 +3,16 @@
 //! A slice of a campaign, which `UNO_REBUILDS` and `UNO_REBUILD_EVENTS` make longer: 100 and 20,000 are a campaign.
 
 use std::{
-    cell::Cell,
     env,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use fastrand::Rng;
-use uno_core::{Backend, DocumentStore, EventStore};
+use uno_core::{Backend, DocumentStore};
 use uno_cqrs::{Documents, Generation, RebuildError, Serving};
 use uno_testkit::conformance::{BackendHarness, Harness};
 
@@ -121,9 +120,7 @@ pub(super) async fn rebuilds_under_load_are_folds_of_the_log_whatever_is_killed<
     serving.manager.stop_all().await;
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads > 0, "{context}");
-    let log = store.head().await.unwrap().position();
-    // For who runs a campaign: nextest shows it when asked to.
-    eprintln!("{rounds} rebuilds, {kills} kills, {reads} reads, log of {log}, {context}");
+    tracing::info!(rounds, kills, reads, "{context}");
 }
 
 /// What a swap came to that nobody was told of.
@@ -151,11 +148,10 @@ pub(super) async fn a_reader_that_does_not_ask_again_is_caught<H: BackendHarness
     let serving = Serving::new(Arc::clone(store) as _, "tallies", 1);
     let asked = serving.generation().await.unwrap();
     assert_eq!(asked, Generation::FIRST);
-    let (times, model) = (Cell::new(0), &model);
+    let (times, model) = (AtomicU32::new(0), &model);
     let found: Result<usize, RebuildError> = serving
         .read(|generation| {
-            times.set(times.get() + 1);
-            let first = times.get() == 1;
+            let first = times.fetch_add(1, Ordering::Relaxed) == 0;
             async move {
                 if first {
                     // In the middle of the read, between asking and looking.
@@ -169,7 +165,7 @@ pub(super) async fn a_reader_that_does_not_ask_again_is_caught<H: BackendHarness
         .await;
     let expected = folded(&**store, 1).await.len();
     assert_eq!(
-        (found.unwrap(), times.get()),
+        (found.unwrap(), times.into_inner()),
         (expected, 2),
         "read again, from the other one"
     );
