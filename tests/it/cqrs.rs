@@ -5,7 +5,9 @@
     reason = "cases are functions that tests call: one that panics has failed"
 )]
 
+mod apart;
 mod bus;
+mod campaign;
 mod crashes;
 mod documents;
 mod lanes;
@@ -13,7 +15,10 @@ mod layers;
 mod once;
 mod outbox;
 mod queries;
+mod rebuild;
+mod rebuild_noise;
 mod rows;
+mod tally;
 mod teller;
 mod told;
 mod worker;
@@ -43,6 +48,21 @@ macro_rules! suite {
                 an_outcome_that_is_refused_closes_no_lane
                 metadata_goes_from_the_queue_to_events_and_outcome
                 more_commands_than_are_kept_in_memory);
+            crate::support::on_store!($harness; super::campaign:
+                rebuilds_under_load_are_folds_of_the_log_whatever_is_killed
+                a_reader_that_does_not_ask_again_is_caught);
+            crate::support::on_store!($harness; super::rebuild:
+                a_rebuilt_read_model_is_a_fold_of_the_log
+                reads_never_fail_and_never_mix_while_it_is_rebuilt
+                a_rebuild_that_is_killed_anywhere_is_gone_on_with
+                a_rebuild_outlives_a_store_that_is_away_now_and_then
+                of_two_that_rebuild_at_once_one_is_told
+                a_generation_that_is_behind_does_not_serve
+                an_event_that_fails_ends_the_rebuild_and_not_the_serving
+                code_of_another_version_reads_what_its_own_has_built
+                side_effects_are_those_of_one_generation
+                events_that_are_far_between_are_found_window_by_window
+                what_is_unknown_or_of_another_store_is_said);
             crate::support::on_store!($harness; super::crashes:
                 every_command_takes_effect_once_whatever_the_store_says
                 a_store_that_panics_closes_no_lane
@@ -107,6 +127,21 @@ macro_rules! databases {
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing
                 an_event_that_can_not_be_decoded_commits_nothing);
+            crate::support::on_store!($harness; super::campaign:
+                rebuilds_under_load_are_folds_of_the_log_whatever_is_killed
+                a_reader_that_does_not_ask_again_is_caught);
+            crate::support::on_store!($harness; super::rebuild:
+                a_rebuilt_read_model_is_a_fold_of_the_log
+                reads_never_fail_and_never_mix_while_it_is_rebuilt
+                a_rebuild_that_is_killed_anywhere_is_gone_on_with
+                a_rebuild_outlives_a_store_that_is_away_now_and_then
+                of_two_that_rebuild_at_once_one_is_told
+                a_generation_that_is_behind_does_not_serve
+                an_event_that_fails_ends_the_rebuild_and_not_the_serving
+                code_of_another_version_reads_what_its_own_has_built
+                side_effects_are_those_of_one_generation
+                events_that_are_far_between_are_found_window_by_window
+                what_is_unknown_or_of_another_store_is_said);
             crate::support::on_store!($harness; super::crashes:
                 documents_take_every_event_once_whatever_the_store_says
                 two_projectors_take_every_event_once);

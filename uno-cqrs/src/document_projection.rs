@@ -7,11 +7,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 use uno_core::{
     Backend, BoxError, Commit, Decoder, DocumentWrite, Envelope, EventFilter, EventName, EventSet,
-    NameError, Payload, Position, RecordedEvent,
+    NameError, NewMessage, Payload, Position, RecordedEvent,
 };
 use uno_events::{Batch, ConsumeError, Consumer};
 
-use crate::telemetry;
+use crate::{
+    Generation,
+    read_model::{OwnRecord, record::CATALOGUE},
+    telemetry,
+};
 
 /// A read model of documents: which documents an event concerns, and what it makes of each. Pure, so it is tested as a function.
 ///
@@ -48,6 +52,11 @@ use crate::telemetry;
 pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
     /// The name of the projection: of its subscription and of its collection.
     const NAME: &'static str;
+    /// The version of the code: raise it when the same events are to make other documents, and [rebuild](crate::ReadModel) what the
+    /// version before has built. Until then, code of each version reads what its own has built.
+    const VERSION: u32 = 1;
+    /// Whether it [sends messages](Self::messages). One that does not is spared a question to the store for each batch.
+    const SENDS: bool = false;
     /// The events it reads.
     type Event: EventSet;
     /// What it keeps under each key.
@@ -63,6 +72,17 @@ pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
         document: Option<Self::Document>,
         event: &Envelope<Self::Event>,
     ) -> Option<Self::Document>;
+
+    /// Messages that go out because of the event, put into their queues in the transaction of the documents. Only asked for when
+    /// [`SENDS`](Self::SENDS).
+    ///
+    /// In a [`ReadModel`](crate::ReadModel) each event's messages are sent once, however often it is rebuilt: by the generation that
+    /// serves. What was in the log before the read model was first started sends none. A [`DocumentProjector`] by itself, without a
+    /// `ReadModel`, knows no rebuilds and sends those of all events.
+    fn messages(&self, event: &Envelope<Self::Event>) -> Vec<NewMessage> {
+        let _ = event;
+        Vec::new()
+    }
 }
 
 /// Keeps the documents of a projection: a consumer for a subscription.
@@ -70,10 +90,12 @@ pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
 /// A batch costs one read and one commit, however many events and documents it has. Documents and checkpoint are
 /// committed together: each event takes effect exactly once.
 pub struct DocumentProjector<P, B> {
-    projection: P,
+    projection: Arc<P>,
     backend: Arc<B>,
     decoder: Decoder,
     filter: EventFilter,
+    generation: Generation,
+    collection: String,
 }
 
 impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
@@ -82,12 +104,28 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
     /// # Errors
     /// When one of its events has a name that can't be stored.
     pub fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
-        Ok(Self {
+        let filter = filter::<P::Event>()?;
+        let (projection, first) = (Arc::new(projection), Generation::FIRST);
+        Ok(Self::of_generation(
+            projection, backend, decoder, filter, first,
+        ))
+    }
+
+    pub(crate) fn of_generation(
+        projection: Arc<P>,
+        backend: Arc<B>,
+        decoder: Decoder,
+        filter: EventFilter,
+        generation: Generation,
+    ) -> Self {
+        Self {
             projection,
             backend,
             decoder,
-            filter: filter::<P::Event>()?,
-        })
+            filter,
+            generation,
+            collection: generation.name_of(P::NAME).into_owned(),
+        }
     }
 
     /// The documents that the events concern, as they are.
@@ -109,7 +147,11 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         if wanted.is_empty() {
             return Ok(slots);
         }
-        for found in self.backend.load_documents(P::NAME, &wanted).await? {
+        for found in self
+            .backend
+            .load_documents(&self.collection, &wanted)
+            .await?
+        {
             if let Some(slot) = slots.get_mut(found.key()) {
                 let body = serde_json::from_str(found.body().as_str());
                 slot.document = Some(body.map_err(|error| slot.failed(error.into()))?);
@@ -135,22 +177,54 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
                 }
             }
         }
+        let collection = self.collection.as_str();
         let mut writes = Vec::with_capacity(slots.len());
         for (key, slot) in slots {
             match &slot.document {
                 Some(document) => {
                     let body =
                         Payload::encode(document).map_err(|error| slot.failed(error.into()))?;
-                    writes.push(slot.only(DocumentWrite::put(P::NAME, key, body), is_alone));
+                    writes.push(slot.only(DocumentWrite::put(collection, key, body), is_alone));
                 }
                 None if slot.revision > 0 => {
-                    writes.push(slot.only(DocumentWrite::remove(P::NAME, key), is_alone));
+                    writes.push(slot.only(DocumentWrite::remove(collection, key), is_alone));
                 }
                 None if is_alone => {}
-                None => writes.push(DocumentWrite::keep(P::NAME, key, 0)),
+                // That it is not there was taken for granted.
+                None => writes.push(DocumentWrite::keep(collection, key, 0)),
             }
         }
         Ok(writes)
+    }
+
+    /// Adds the messages that belong to this generation, and what that is taken from.
+    async fn send(
+        &self,
+        events: &[Envelope<P::Event>],
+        commit: &mut Commit<B::Tx>,
+    ) -> Result<(), ConsumeError> {
+        let record = crate::read_model::own_record(&*self.backend, P::NAME, self.generation);
+        let record = record.await.map_err(|source| ConsumeError::Handler {
+            position: events.first().map_or(Position::START, Envelope::position),
+            source,
+        })?;
+        let (revision, entry) = match record {
+            OwnRecord::None => (0, None),
+            // It was dropped, or is not known to be there: whatever it does is nobody's.
+            OwnRecord::Gone => return Ok(()),
+            OwnRecord::Of(revision, entry) => (revision, Some(entry)),
+        };
+        let live = |event: &&Envelope<P::Event>| {
+            entry.is_none_or(|entry| entry.is_live_at(event.position()))
+        };
+        for event in events.iter().filter(live) {
+            commit.messages.extend(self.projection.messages(event));
+        }
+        // A swap in between makes this stale, and the batch is projected again with what is so then.
+        commit
+            .documents
+            .push(DocumentWrite::keep(CATALOGUE, P::NAME, revision));
+        Ok(())
     }
 
     async fn project(&self, batch: Batch) -> Result<(), ConsumeError> {
@@ -164,6 +238,9 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         // The checkpoint moves only if it is where it was when the documents were read: nobody else has changed them, if there is
         // one lane. Events of several lanes may concern one document.
         commit.documents = self.fold(&events, &keys, slots, is_alone)?;
+        if P::SENDS && !events.is_empty() {
+            self.send(&events, &mut commit).await?;
+        }
         self.backend.commit(commit).await?;
         Ok(())
     }

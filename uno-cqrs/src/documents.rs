@@ -1,11 +1,11 @@
 //! [`Documents`]: the documents that a projection keeps, for reading.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
 use uno_core::{Document, DocumentStore, StoreError};
 use uno_uow::CommandError;
 
-use crate::DocumentProjection;
+use crate::{DocumentProjection, Generation, Serving, ServingError};
 
 /// Reads the documents of a [`DocumentProjection`]. Cheap to clone.
 ///
@@ -45,8 +45,12 @@ use crate::DocumentProjection;
 /// assert_eq!(spending.scan(None, 10).await?, [("7".to_owned(), 1999)]);
 /// # Ok(()) }
 /// ```
+///
+/// They are read from the generation that serves, also while a [`ReadModel`](crate::ReadModel) is being swapped: each read costs a
+/// second question to the store, which confirms that.
 pub struct Documents<P> {
     store: Arc<dyn DocumentStore>,
+    serving: Serving,
     projection: PhantomData<fn() -> P>,
 }
 
@@ -55,6 +59,7 @@ impl<P: DocumentProjection> Documents<P> {
     #[must_use]
     pub fn new(store: Arc<dyn DocumentStore>) -> Self {
         Self {
+            serving: Serving::new(Arc::clone(&store), P::NAME, P::VERSION),
             store,
             projection: PhantomData,
         }
@@ -65,11 +70,27 @@ impl<P: DocumentProjection> Documents<P> {
     /// # Errors
     /// When the store can't be read or the document does not have the projection's shape.
     pub async fn get(&self, key: &str) -> Result<Option<P::Document>, ReadDocumentError> {
-        let found = self
-            .store
-            .load_documents(P::NAME, &[key.to_owned()])
-            .await?;
-        found.first().map(decode::<P>).transpose()
+        let keys = &[key.to_owned()];
+        self.read(async move |collection| {
+            let found = self.store.load_documents(collection, keys).await?;
+            found.first().map(decode::<P>).transpose()
+        })
+        .await
+    }
+
+    /// The documents with these keys, as far as they exist, by their keys. One read, of one state.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_many(
+        &self,
+        keys: &[String],
+    ) -> Result<BTreeMap<String, P::Document>, ReadDocumentError> {
+        self.read(async move |collection| {
+            let found = self.store.load_documents(collection, keys).await?;
+            found.iter().map(keyed::<P>).collect()
+        })
+        .await
     }
 
     /// The documents after `after` in the order of their keys, at most `limit`, with their keys.
@@ -81,12 +102,33 @@ impl<P: DocumentProjection> Documents<P> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, P::Document)>, ReadDocumentError> {
-        let found = self.store.scan_documents(P::NAME, after, limit).await?;
-        found
-            .iter()
-            .map(|document| Ok((document.key().to_owned(), decode::<P>(document)?)))
-            .collect()
+        self.read(async move |collection| {
+            let found = self.store.scan_documents(collection, after, limit).await?;
+            found.iter().map(keyed::<P>).collect()
+        })
+        .await
     }
+
+    /// Reads from the collection of the generation that serves.
+    #[expect(
+        clippy::future_not_send,
+        reason = "it is sent wherever what `read` returns is, and that is so for all callers here"
+    )]
+    async fn read<T>(
+        &self,
+        read: impl AsyncFn(&str) -> Result<T, ReadDocumentError>,
+    ) -> Result<T, ReadDocumentError> {
+        let read = &read;
+        let reading =
+            |generation: Generation| async move { read(&generation.name_of(P::NAME)).await };
+        self.serving.read(reading).await
+    }
+}
+
+fn keyed<P: DocumentProjection>(
+    document: &Document,
+) -> Result<(String, P::Document), ReadDocumentError> {
+    Ok((document.key().to_owned(), decode::<P>(document)?))
 }
 
 fn decode<P: DocumentProjection>(document: &Document) -> Result<P::Document, ReadDocumentError> {
@@ -101,6 +143,7 @@ impl<P> Clone for Documents<P> {
     fn clone(&self) -> Self {
         Self {
             store: Arc::clone(&self.store),
+            serving: self.serving.clone(),
             projection: PhantomData,
         }
     }
@@ -119,7 +162,8 @@ impl From<ReadDocumentError> for CommandError {
         match error {
             // As itself, so that a store that can't be reached is seen to be the reason.
             ReadDocumentError::Store(error) => error.into(),
-            malformed @ ReadDocumentError::Malformed { .. } => Self::failed(malformed),
+            ReadDocumentError::Serving(ServingError::Store(error)) => error.into(),
+            other => Self::failed(other),
         }
     }
 }
@@ -131,6 +175,9 @@ pub enum ReadDocumentError {
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It is not known which generation serves.
+    #[error(transparent)]
+    Serving(#[from] ServingError),
     /// It does not have the shape that the projection's code knows: rebuild the projection.
     #[error("document {key} of projection {projection} is malformed")]
     Malformed {

@@ -14,6 +14,8 @@
 //!   per key; an [`Inbox`] recognises a message from there that is delivered again.
 //! * A **projection** keeps a read model. Its rows and its checkpoint are committed together, so each event takes
 //!   effect exactly once: [`DocumentProjection`] for JSON documents on any store, [`Projection`] for rows of your own.
+//! * A **read model** is a projection in its generations: a new one is built from the log beside the one that serves, and they are
+//!   swapped in one transaction ([`ReadModel`], [`Serving`]).
 //! * A **query** asks a read model ([`QueryBus`], [`Documents`]).
 //!
 //! # What it does not do
@@ -32,12 +34,14 @@ mod document_projection;
 mod documents;
 mod execute_error;
 mod idempotency;
+mod generation;
 mod inbox;
 mod layers;
 mod message_relay;
 mod projection;
 mod query;
 mod query_layer;
+mod read_model;
 pub mod telemetry;
 
 pub use crate::{
@@ -55,10 +59,15 @@ pub use crate::{
     documents::{Documents, ReadDocumentError},
     execute_error::ExecuteError,
     idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
+    generation::Generation,
     inbox::{Handled, Inbox, InboxError},
     layers::{Asked, Authorise, Authority, Forbidden, Invalid, TimeLimit, Trace, Validate},
     message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},
-    projection::{Projection, Projector},
+    projection::{Projection, Projector, VersionedProjection},
     query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler, QueryOptions},
     query_layer::{Answer, QueryCall, QueryLayer, QueryNext},
+    read_model::{
+        GenerationState, GenerationStatus, ReadModel, ReadModelError, ReadModelStatus,
+        RebuildError, RebuildProgress, Serving, ServingError, Switched,
+    },
 };

@@ -12,6 +12,7 @@ use uno_core::{
 use uno_events::{Batch, ConsumeError, Consumer};
 
 use crate::{
+    Generation,
     document_projection::{decode_all, filter},
     telemetry,
 };
@@ -67,6 +68,83 @@ pub trait Projection<B: Backend>: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
+/// A [`Projection`] whose tables are named by their [`Generation`], so that a [`ReadModel`](crate::ReadModel) can rebuild it beside
+/// itself.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use uno_core::{BoxError, Envelope, Event};
+/// # use uno_store_memory::{MemoryStore, MemoryTx};
+/// # #[derive(Event, Serialize, Deserialize)] struct OrderPlaced { customer: u32, cents: i64 }
+/// use uno_cqrs::{Generation, Projection, VersionedProjection};
+///
+/// #[derive(Debug)]
+/// struct Spending { table: String }
+///
+/// impl Projection<MemoryStore> for Spending {
+///     const NAME: &'static str = "spending";
+///     type Event = OrderPlaced;
+///
+///     async fn project(&self, event: &Envelope<OrderPlaced>, tx: &mut MemoryTx) -> Result<(), BoxError> {
+///         let customer = event.event().customer.to_string();
+///         let spent: i64 = tx.row(&self.table, &customer).map_or(Ok(0), |cents| cents.parse())?;
+///         tx.put_row(&self.table, customer, (spent + event.event().cents).to_string());
+///         Ok(())
+///     }
+/// }
+///
+/// impl VersionedProjection<MemoryStore> for Spending {
+///     fn of_generation(&self, generation: Generation) -> Self {
+///         Self { table: generation.table("spending").into_owned() }
+///     }
+///
+///     async fn create(&self, _: &mut MemoryTx) -> Result<(), BoxError> {
+///         Ok(()) // In a database: CREATE TABLE IF NOT EXISTS …
+///     }
+///
+///     async fn discard(&self, tx: &mut MemoryTx) -> Result<(), BoxError> {
+///         for (key, _) in tx.rows(&self.table) { // In a database: DROP TABLE IF EXISTS …
+///             tx.remove_row(&self.table, key);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// # Contract
+/// 1. What it writes for one generation is apart from what it writes for all others.
+/// 2. `create` and `discard` may be called again.
+pub trait VersionedProjection<B: Backend>: Projection<B> + Sized {
+    /// The version of the code: raise it when the same events are to make other rows. Until the read model is rebuilt, code of each
+    /// version reads what its own has built.
+    const VERSION: u32 = 1;
+
+    /// The same, for the tables of this generation. See [`Generation::table`].
+    fn of_generation(&self, generation: Generation) -> Self;
+
+    /// Creates the tables, in the transaction that begins the generation.
+    ///
+    /// # Errors
+    /// Whatever went wrong: then it is not begun.
+    fn create(&self, tx: &mut B::Tx) -> impl Future<Output = Result<(), BoxError>> + Send;
+
+    /// Lets people read the tables under a name that stays the same, such as that of a view, in the transaction that lets the
+    /// generation serve. Needless when they read by [`Serving`](crate::Serving).
+    ///
+    /// # Errors
+    /// Whatever went wrong: then it does not serve.
+    fn serve(&self, tx: &mut B::Tx) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = tx;
+        std::future::ready(Ok(()))
+    }
+
+    /// Removes the tables, as far as they are there.
+    ///
+    /// # Errors
+    /// Whatever went wrong: it is tried again later.
+    fn discard(&self, tx: &mut B::Tx) -> impl Future<Output = Result<(), BoxError>> + Send;
+}
+
 /// Keeps the rows of a projection: a consumer for a subscription.
 ///
 /// A batch is one transaction: its rows and the checkpoint are committed together, so each event takes effect exactly once.
@@ -83,12 +161,22 @@ impl<B: Backend, P: Projection<B>> Projector<P, B> {
     /// # Errors
     /// When one of its events has a name that can't be stored.
     pub fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
-        Ok(Self {
+        let filter = filter::<P::Event>()?;
+        Ok(Self::with_filter(projection, backend, decoder, filter))
+    }
+
+    pub(crate) fn with_filter(
+        projection: P,
+        backend: Arc<B>,
+        decoder: Decoder,
+        filter: EventFilter,
+    ) -> Self {
+        Self {
             projection: Arc::new(projection),
             backend,
             decoder,
-            filter: filter::<P::Event>()?,
-        })
+            filter,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`COMMAND_GAVE_UP`] | error | `queue`, `command`, `command_id`, `attempt` |
 //! | [`OUTCOME_DROPPED`] | error | `queue`, `command`, `command_id` |
 //! | [`QUEUE_UNREADABLE`] | warn | `queue`, `attempt` |
+//! | [`SYNC_FAILED`] | warn | `projection`, `error` |
 //! | [`DELIVERY_RETRY`] | warn | `queue`, `message_id`, `attempt` |
 //!
 //! Fields carry names, ids and counts only: payloads and the texts of errors may hold secrets. The text of a worker's last
@@ -35,3 +36,5 @@ pub const OUTCOME_DROPPED: &str = "uno.command.outcome_dropped";
 pub const QUEUE_UNREADABLE: &str = "uno.queue.unreadable";
 /// Event: a message of an outbox could not be delivered; it will be tried again.
 pub const DELIVERY_RETRY: &str = "uno.relay.delivery_retry";
+/// Event: a read model could not look which generations there are; it will be tried again.
+pub const SYNC_FAILED: &str = "uno.read_model.sync_failed";

@@ -1,18 +1,20 @@
 //! What tests of the Uno framework, and of stores for it, are made of.
 //!
 //! * [`mod@conformance`]: one suite of named cases for every store.
-//! * [`Given`]: given/when/then for aggregates; [`GivenSaga`] for sagas; [`envelope`] for whatever takes envelopes.
+//! * [`Given`]: given/when/then for aggregates; [`GivenProjection`] for projections, [`GivenSaga`] for sagas; [`envelope`] for whatever takes envelopes.
 //! * [`deliver_twice`]: a command's handler run again under the same id.
 //! * [`faults`]: a store that fails when it is told to, for tests of what is built on stores; and handlers that do.
 
 pub mod conformance;
 pub mod faults;
 mod given;
+mod given_projection;
 mod saga_test;
 mod twice;
 
 pub use crate::{
     given::{Decided, EnvelopeBuilder, Given, envelope},
+    given_projection::GivenProjection,
     saga_test::GivenSaga,
     twice::deliver_twice,
 };

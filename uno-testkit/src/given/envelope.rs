@@ -75,6 +75,11 @@ impl<E: EventSet> EnvelopeBuilder<E> {
         self
     }
 
+    /// The stream that it is in.
+    pub(crate) fn stream_id(&self) -> &StreamId {
+        &self.parts.stream
+    }
+
     /// With this version in its stream.
     ///
     /// # Panics
