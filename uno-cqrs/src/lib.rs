@@ -33,8 +33,8 @@ mod describe;
 mod document_projection;
 mod documents;
 mod execute_error;
-mod idempotency;
 mod generation;
+mod idempotency;
 mod inbox;
 mod layers;
 mod message_relay;
@@ -58,8 +58,8 @@ pub use crate::{
     document_projection::{DocumentProjection, DocumentProjector},
     documents::{Documents, ReadDocumentError},
     execute_error::ExecuteError,
-    idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
     generation::Generation,
+    idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
     inbox::{Handled, Inbox, InboxError},
     layers::{Asked, Authorise, Authority, Forbidden, Invalid, TimeLimit, Trace, Validate},
     message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},

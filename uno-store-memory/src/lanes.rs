@@ -180,7 +180,11 @@ impl Lanewise {
         }
         self.claimed = true;
         // Lanes that were written to before keep their checkpoints; how many there are goes by the last of them.
-        let written = self.lanes.keys().next_back().map(|lane| lane.get().saturating_add(1));
+        let written = self
+            .lanes
+            .keys()
+            .next_back()
+            .map(|lane| lane.get().saturating_add(1));
         let first = written.is_none();
         for lane in 0..written.unwrap_or(wanted.map_or(1, NonZeroU16::get)) {
             let row = self.lanes.entry(Lane::new(lane)).or_default();
