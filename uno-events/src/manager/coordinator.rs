@@ -52,6 +52,8 @@ pub(super) struct Coordinator {
     lost: u32,
     /// Whether a claim was answered since the start: only the first says how many lanes it wants, and takes over.
     claimed: bool,
+    /// Whether anything was claimed, answered or not, so that there may be something to give back.
+    asked: bool,
 }
 
 /// A lane that is run.
@@ -79,6 +81,7 @@ impl Coordinator {
             failed: 0,
             lost: 0,
             claimed: false,
+            asked: false,
         }
     }
 
@@ -141,7 +144,7 @@ impl Coordinator {
                 why = reason;
             }
         }
-        if self.claimed || self.failed > 0 {
+        if self.asked {
             let release =
                 LaneRelease::leaving(self.entry.spec.name.clone(), self.shared.owner.clone());
             // When it is not to be had, the lease runs out by itself.

@@ -16,15 +16,23 @@ use crate::{
 const REQUESTS: usize = 1_000;
 
 impl Coordinator {
-    /// Runs what is granted, and ends what is not.
-    pub(super) fn grant(&mut self, grant: &LaneGrant) {
+    /// Runs what is granted, and ends what is not. `unheard`: claims before this one were not answered.
+    pub(super) fn grant(&mut self, grant: &LaneGrant, unheard: bool) {
         let before = std::mem::take(&mut self.leases);
         for lease in grant.held() {
             // That the holder before did not give it back is told once, by the claim that took it.
             let known = before
                 .get(&lease.lane())
                 .filter(|known| known.fence() == lease.fence());
-            self.leases.insert(lease.lane(), *known.unwrap_or(lease));
+            let lease = match known {
+                Some(known) => *known,
+                // One of them may have taken it from a holder that has died: better one event at a time for nothing.
+                None if unheard => {
+                    LaneLease::new(lease.lane(), lease.fence(), true, lease.attempt())
+                }
+                None => *lease,
+            };
+            self.leases.insert(lease.lane(), lease);
         }
         for (lane, running) in &self.running {
             let lease = self.leases.get(lane);
