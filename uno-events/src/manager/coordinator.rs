@@ -4,7 +4,11 @@ mod claims;
 mod lanes;
 
 use std::{
-    collections::BTreeMap, num::NonZeroU16, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -42,6 +46,8 @@ pub(super) struct Coordinator {
     lanes: NonZeroU16,
     /// What is granted.
     leases: BTreeMap<Lane, LaneLease>,
+    /// Lanes that were taken by a claim of which no answer came.
+    unheard: BTreeSet<Lane>,
     /// What runs.
     running: BTreeMap<Lane, Running>,
     tasks: JoinSet<(Lane, LaneEnd)>,
@@ -75,6 +81,7 @@ impl Coordinator {
             drain: watch::Sender::new(None),
             lanes: NonZeroU16::MIN,
             leases: BTreeMap::new(),
+            unheard: BTreeSet::new(),
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
             next_claim: Instant::now(),

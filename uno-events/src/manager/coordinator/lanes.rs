@@ -24,15 +24,11 @@ impl Coordinator {
             let known = before
                 .get(&lease.lane())
                 .filter(|known| known.fence() == lease.fence());
-            let lease = match known {
-                Some(known) => *known,
+            if known.is_none() && unheard {
                 // One of them may have taken it from a holder that has died: better one event at a time for nothing.
-                None if unheard => {
-                    LaneLease::new(lease.lane(), lease.fence(), true, lease.attempt())
-                }
-                None => *lease,
-            };
-            self.leases.insert(lease.lane(), lease);
+                self.unheard.insert(lease.lane());
+            }
+            self.leases.insert(lease.lane(), *known.unwrap_or(lease));
         }
         for (lane, running) in &self.running {
             let lease = self.leases.get(lane);
@@ -74,6 +70,7 @@ impl Coordinator {
         let (stop, mailbox) = (self.stop.child_token(), Arc::new(Mailbox::default()));
         let link = LaneLink {
             lease,
+            unheard: self.unheard.remove(&lane),
             lanes: self.lanes,
             stop: stop.clone(),
             held: self.held.subscribe(),
