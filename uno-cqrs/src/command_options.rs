@@ -50,7 +50,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let bus = CommandBus::builder(Runner::new(Arc::new(MemoryStore::new())))
-///     .handler_with::<Deposit>(Bank, |options| options
+///     .handler_with::<Deposit, _>(Bank, |options| options
 ///         .validate()
 ///         .layer(TimeLimit::of(Duration::from_secs(5)))
 ///         .one_at_a_time::<Account>(|deposit| deposit.account.clone()))

@@ -258,7 +258,7 @@ impl QueryHandler<Wealth> for Keeper {
     async fn handle(&self, query: &Wealth) -> Result<i64, BoxError> {
         self.diary.note("handler");
         if query.0 == "slow" {
-            pending().await
+            pending::<()>().await;
         }
         Ok(7)
     }

@@ -34,8 +34,9 @@ pub(super) fn subscribe<B: Backend>(
     store: &Arc<B>,
     saga: &SagaRunner<Fulfil, B>,
 ) -> SubscriptionManager {
+    // More than a process dies in any test: an event that is tried at each death is taken for what kills.
     let quick = RetryPolicy::new()
-        .retries(2)
+        .retries(10)
         .base(Duration::from_micros(10));
     let subscription = Subscription::new(name(), Replay::Safe, Arc::new(saga.clone())).retry(quick);
     let (log, checkpoints) = (Arc::clone(store), Arc::clone(store));

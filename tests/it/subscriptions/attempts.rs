@@ -14,6 +14,17 @@ use super::{parking::parked, support::*};
 /// An event whose handling the process does not survive is tried as often as the policy says, over all processes.
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_kills_its_process_is_counted_and_parked() {
+    dies_four_times(0).await;
+}
+
+/// A claim says once that the lane was left by one that has died; when that is not heard, it is counted all the same.
+#[tokio::test(start_paused = true)]
+async fn a_death_counts_also_when_the_claim_that_tells_of_it_is_not_heard() {
+    dies_four_times(1).await;
+}
+
+/// Of each process the first claims are made, but not answered.
+async fn dies_four_times(unheard: u32) {
     let store = TestStore::timed();
     let calls = Seen::default();
     let handled = Seen::default();
@@ -23,6 +34,10 @@ async fn a_handler_that_kills_its_process_is_counted_and_parked() {
     }
     loop {
         let process = store.elsewhere();
+        process
+            .faults()
+            .claims_unheard
+            .store(unheard, Ordering::Relaxed);
         let manager = SubscriptionManager::builder(process.events(), process.checkpoints())
             .instance("worker")
             .build();

@@ -1,4 +1,6 @@
 //! An event that can't be handled is set aside with its key, and everything else goes on.
+//!
+//! Long because the cases share their one consumer and its stage.
 
 use std::{
     sync::{Arc, atomic::Ordering},

@@ -221,6 +221,8 @@ pub(crate) struct Faults {
     pub(crate) corrupt: AtomicU32,
     /// How many of the next claims of lanes fail for now.
     pub(crate) claims_unavailable: AtomicU32,
+    /// So many claims are made, and nobody hears of it.
+    pub(crate) claims_unheard: AtomicU32,
     /// How many of the next saves of a checkpoint fail for now.
     pub(crate) saves_unavailable: AtomicU32,
     /// How many of the next saves of a checkpoint take effect, but say that this is not known.
@@ -437,7 +439,11 @@ impl LeaseStore for TestStore {
             return Err(unavailable());
         }
         self.faults.claims.fetch_add(1, Ordering::Relaxed);
-        self.inner.claim_lanes(claim).await
+        let grant = self.inner.claim_lanes(claim).await?;
+        if take(&self.faults.claims_unheard) {
+            return Err(unavailable());
+        }
+        Ok(grant)
     }
 
     async fn release_lanes(&self, release: LaneRelease) -> Result<(), StoreError> {

@@ -48,10 +48,6 @@ async fn slice(grounds: &Grounds, seed: u64, postgres: bool) -> Figures {
     assert_eq!(figures.controls.len(), 3, "seed {seed}\n{figures}");
     for (what, count) in [
         ("events", figures.plain.facts.get("events")),
-        (
-            "attempts at poison",
-            figures.plain.facts.get("attempts at poison"),
-        ),
         ("processes that died", figures.deaths()),
     ] {
         assert!(count > 0, "seed {seed}: no {what}\n{figures}");

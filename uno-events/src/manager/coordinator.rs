@@ -4,7 +4,11 @@ mod claims;
 mod lanes;
 
 use std::{
-    collections::BTreeMap, num::NonZeroU16, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -42,6 +46,8 @@ pub(super) struct Coordinator {
     lanes: NonZeroU16,
     /// What is granted.
     leases: BTreeMap<Lane, LaneLease>,
+    /// Lanes that were taken by a claim of which no answer came.
+    unheard: BTreeSet<Lane>,
     /// What runs.
     running: BTreeMap<Lane, Running>,
     tasks: JoinSet<(Lane, LaneEnd)>,
@@ -52,6 +58,8 @@ pub(super) struct Coordinator {
     lost: u32,
     /// Whether a claim was answered since the start: only the first says how many lanes it wants, and takes over.
     claimed: bool,
+    /// Whether anything was claimed, answered or not, so that there may be something to give back.
+    asked: bool,
 }
 
 /// A lane that is run.
@@ -73,12 +81,14 @@ impl Coordinator {
             drain: watch::Sender::new(None),
             lanes: NonZeroU16::MIN,
             leases: BTreeMap::new(),
+            unheard: BTreeSet::new(),
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
             next_claim: Instant::now(),
             failed: 0,
             lost: 0,
             claimed: false,
+            asked: false,
         }
     }
 
@@ -141,7 +151,7 @@ impl Coordinator {
                 why = reason;
             }
         }
-        if self.claimed || self.failed > 0 {
+        if self.asked {
             let release =
                 LaneRelease::leaving(self.entry.spec.name.clone(), self.shared.owner.clone());
             // When it is not to be had, the lease runs out by itself.

@@ -65,7 +65,7 @@ type Step<T> = Result<T, Halt>;
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>, link: LaneLink) -> Self {
         let paused = entry.paused.subscribe();
-        let trouble = Trouble::inherited(&link.lease, entry.spec.batch_size);
+        let trouble = Trouble::inherited(&link.lease, link.unheard, entry.spec.batch_size);
         Self {
             shared,
             entry,

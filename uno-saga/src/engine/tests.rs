@@ -10,6 +10,8 @@
 //! fire x            => .        …            the timeout x fires; to which it says what stands after it
 //! go ~a             => a        completed    an instance that has ended says a to a late input
 //! ```
+//!
+//! Long because it is one table with its reader.
 
 mod timeouts;
 

@@ -1,4 +1,6 @@
 //! The reader's protocol: what must hold, and the simpler ways that must fail.
+//!
+//! Long because each simpler protocol stands beside the one that holds.
 
 use std::{
     sync::{

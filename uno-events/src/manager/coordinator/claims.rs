@@ -71,6 +71,7 @@ fn first_claim(shared: &Shared, spec: &Prepared) -> LaneClaim {
 impl Coordinator {
     /// Claims, and does as it was answered.
     pub(super) async fn claim(&mut self) -> Result<(), StopReason> {
+        self.asked = true;
         let since = Instant::now();
         let claiming = self.send_claim();
         let answer = tokio::select! {
@@ -105,7 +106,9 @@ impl Coordinator {
     /// Does as a claim was answered.
     pub(super) async fn take(&mut self, claimed: Claimed) {
         let Claimed { grant, since } = claimed;
-        (self.claimed, self.failed) = (true, 0);
+        // A claim whose answer did not come may have taken lanes, and what it had to say of them is lost.
+        let unheard = self.failed > 0;
+        (self.asked, self.claimed, self.failed) = (true, true, 0);
         let lease = self.shared.settings.lease;
         self.held.send_replace(since + lease);
         self.next_claim = since + lease / 3;
@@ -120,7 +123,7 @@ impl Coordinator {
             None
         };
         // The lanes first: else it would look for a moment as if others had those that are run here.
-        self.grant(&grant);
+        self.grant(&grant, unheard);
         self.entry.report.claimed(grant.lanes().get(), standing_by);
         self.hand_out_requests().await;
     }

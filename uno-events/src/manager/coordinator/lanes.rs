@@ -16,14 +16,18 @@ use crate::{
 const REQUESTS: usize = 1_000;
 
 impl Coordinator {
-    /// Runs what is granted, and ends what is not.
-    pub(super) fn grant(&mut self, grant: &LaneGrant) {
+    /// Runs what is granted, and ends what is not. `unheard`: claims before this one were not answered.
+    pub(super) fn grant(&mut self, grant: &LaneGrant, unheard: bool) {
         let before = std::mem::take(&mut self.leases);
         for lease in grant.held() {
             // That the holder before did not give it back is told once, by the claim that took it.
             let known = before
                 .get(&lease.lane())
                 .filter(|known| known.fence() == lease.fence());
+            if known.is_none() && unheard {
+                // One of them may have taken it from a holder that has died: better one event at a time for nothing.
+                self.unheard.insert(lease.lane());
+            }
             self.leases.insert(lease.lane(), *known.unwrap_or(lease));
         }
         for (lane, running) in &self.running {
@@ -66,6 +70,7 @@ impl Coordinator {
         let (stop, mailbox) = (self.stop.child_token(), Arc::new(Mailbox::default()));
         let link = LaneLink {
             lease,
+            unheard: self.unheard.remove(&lane),
             lanes: self.lanes,
             stop: stop.clone(),
             held: self.held.subscribe(),

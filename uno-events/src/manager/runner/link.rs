@@ -18,6 +18,8 @@ use crate::manager::StopReason;
 /// What a runner is given with its lane.
 pub(in crate::manager) struct LaneLink {
     pub(in crate::manager) lease: LaneLease,
+    /// Whether the claim that took it was not answered, so that nobody knows how its last holder ended.
+    pub(in crate::manager) unheard: bool,
     /// How many lanes there are.
     pub(in crate::manager) lanes: NonZeroU16,
     pub(in crate::manager) stop: CancellationToken,

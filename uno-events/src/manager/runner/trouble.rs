@@ -70,8 +70,8 @@ impl Trouble {
     /// How many conflicts in a row are taken for chance. More are a consumer that runs into itself.
     const CONFLICTS: u32 = 10;
 
-    /// What is to be known of the one that had the lane before.
-    pub(super) fn inherited(lease: &LaneLease, batch_size: usize) -> Self {
+    /// What is to be known of the one that had the lane before; `unheard`: that it may have died, since nobody heard.
+    pub(super) fn inherited(lease: &LaneLease, unheard: bool, batch_size: usize) -> Self {
         let abandoned = lease.was_abandoned();
         let noted = lease.attempt().filter(|(_, attempts)| *attempts > 0);
         Self {
@@ -86,7 +86,7 @@ impl Trouble {
                 },
                 undecodable: false,
             }),
-            suspects: if abandoned { batch_size } else { 0 },
+            suspects: if abandoned || unheard { batch_size } else { 0 },
             presumed: abandoned && noted.is_none(),
             ..Self::default()
         }

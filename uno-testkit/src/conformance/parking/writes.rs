@@ -221,7 +221,7 @@ pub async fn what_is_parked_and_taken_off_takes_effect_in_order<H: BackendHarnes
     Ok(())
 }
 
-/// [`ParkedFailure`](uno_core::ParkedFailure): what went wrong comes back equal, whatever it says and however long it is.
+/// [`ParkedFailure`]: what went wrong comes back equal, whatever it says and however long it is.
 pub async fn a_failure_comes_back_equal<H: BackendHarness>(t: &Trial<H>) -> Outcome {
     let long = "é".repeat(ParkedFailure::LONGEST);
     let texts = HOSTILE.into_iter().chain(["", "a\0b", &long]);
