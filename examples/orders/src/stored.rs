@@ -7,7 +7,7 @@ use serde_json::Value;
 use uno::{
     MemoryStore, PgStore, SqliteStore,
     core::{
-        EventId, EventName, NewEvent, Payload, ProcessStatus, SchemaVersion, StreamAppend,
+        EventId, EventName, Lane, NewEvent, Payload, ProcessStatus, SchemaVersion, StreamAppend,
         SubscriptionName,
     },
     cqrs::{DocumentProjector, Documents},
@@ -216,7 +216,11 @@ async fn check<B: Backend>(store: Arc<B>) {
     };
     run(&store, Subscription::handler(name(), Replay::Safe, handler)).await;
     assert_eq!(*seen.lock().unwrap(), expected);
-    let checkpoint = store.load_checkpoint(&name()).await.unwrap().unwrap();
+    let checkpoint = store
+        .load_checkpoint(&name(), Lane::FIRST)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         checkpoint.position(),
         store.head().await.unwrap().position()

@@ -10,8 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uno_core::{
-    AsOf, Backend, BoxError, Command, CommandSet, Envelope, EventStoreExt, Metadata, Position,
-    SubscriptionName, Transactional, Version,
+    AsOf, Backend, BoxError, Command, CommandSet, Envelope, EventStoreExt, Lane, Metadata,
+    Position, SubscriptionName, Transactional, Version,
 };
 use uno_cqrs::{DocumentProjection, DocumentProjector, Documents, Projection, Projector};
 use uno_domain::AggregateRoot;
@@ -60,7 +60,7 @@ async fn run<B: Backend>(store: &Arc<B>, subscription: Subscription) -> Subscrip
 }
 
 async fn checkpoint<B: Backend>(store: &Arc<B>) -> Option<Position> {
-    let checkpoint = store.load_checkpoint(&name()).await.unwrap();
+    let checkpoint = store.load_checkpoint(&name(), Lane::FIRST).await.unwrap();
     checkpoint.map(|checkpoint| checkpoint.position())
 }
 

@@ -23,14 +23,17 @@ impl<S: Saga, B: Backend> Consumer for SagaRunner<S, B> {
         self.inner.filter.clone()
     }
 
-    /// The instance's key, or the stream's id for an event that is for none.
+    /// The instance's key, or the stream's id for an event that is for none. An event that was split is for the lane of the first
+    /// instance that a part of it is for.
     fn key<'e>(&self, record: &'e Arc<RecordedEvent>) -> Result<Cow<'e, str>, ConsumeError> {
-        let event = self.inner.decoder.decode::<S::Event>(record)?;
-        let route = engine::route::<S>(&event).map_err(|error| failed(event.position(), error))?;
-        Ok(Cow::Owned(match route.key() {
-            Some(key) => key.to_owned(),
-            None => record.stream().to_string(),
-        }))
+        for event in self.inner.decoder.decode_matching::<S::Event>(record)? {
+            let position = event.position();
+            let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
+            if let Some(key) = route.key() {
+                return Ok(Cow::Owned(key.to_owned()));
+            }
+        }
+        Ok(Cow::Owned(record.stream().to_string()))
     }
 
     async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
