@@ -285,6 +285,7 @@ impl<B: Backend> UnoBuilder<B> {
         catalogue
             .sagas
             .extend(sagas.iter().map(|saga| saga.describe()));
+        let bus = EventBus::builder().decoder(self.decoder.clone()).build();
         Ok(Uno {
             backend: self.backend,
             decoder: self.decoder,
@@ -294,7 +295,7 @@ impl<B: Backend> UnoBuilder<B> {
             commands,
             queries,
             catalogue,
-            bus: EventBus::new(),
+            bus,
             subscriptions,
             #[cfg(feature = "saga")]
             sagas,

@@ -244,14 +244,26 @@ pub(super) fn stream() -> StreamId {
 }
 
 pub(super) async fn append<S: EventStore + ?Sized>(store: &S, events: Vec<NewEvent>) {
-    let append = StreamAppend::new(stream(), ExpectedVersion::Any, events);
+    append_to(store, 7, events).await;
+}
+
+async fn append_to<S: EventStore + ?Sized>(store: &S, order: u32, events: Vec<NewEvent>) {
+    let stream = Order::stream_id(&order).unwrap();
+    let append = StreamAppend::new(stream, ExpectedVersion::Any, events);
     store.append(vec![append]).await.unwrap();
 }
 
 /// Stores all of it.
 pub(super) async fn store_all<S: EventStore + ?Sized>(store: &S) {
+    store_for(store, &[7]).await;
+}
+
+/// Stores all of it for each of these orders, side by side.
+pub(super) async fn store_for<S: EventStore + ?Sized>(store: &S, orders: &[u32]) {
     for (name, version, payload, _) in history() {
-        append(store, vec![old(name, version, &payload)]).await;
+        for order in orders {
+            append_to(store, *order, vec![old(name, version, &payload)]).await;
+        }
     }
 }
 
