@@ -165,6 +165,7 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn documents<P: DocumentProjection>(mut self, projection: P) -> Self {
         let entry = ProjectionEntry::documents::<P>();
         self.catalogue.projections.push(entry);
+        self.catalogue.add_events::<P::Event>();
         self.consumer(P::NAME, |backend, decoder| {
             DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
                 .map_err(BuildError::Events)
@@ -176,6 +177,7 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
         let entry = ProjectionEntry::rows::<P, B>();
         self.catalogue.projections.push(entry);
+        self.catalogue.add_events::<P::Event>();
         self.consumer(P::NAME, |backend, decoder| {
             Projector::new(projection, Arc::clone(backend), decoder.clone())
                 .map_err(BuildError::Events)
@@ -222,6 +224,7 @@ impl<B: Backend> UnoBuilder<B> {
         handler: impl IntoEventHandler<E, Form> + Send + 'static,
     ) -> Self {
         self.catalogue.handlers.push(HandlerEntry::of::<E>(name));
+        self.catalogue.add_events::<E>();
         let name = name.to_owned();
         self.parts.push(Box::new(move |_, decoder| {
             decoder.check::<E>()?;
@@ -282,9 +285,9 @@ impl<B: Backend> UnoBuilder<B> {
         catalogue.add_commands(&commands);
         catalogue.add_queries(&queries);
         #[cfg(feature = "saga")]
-        catalogue
-            .sagas
-            .extend(sagas.iter().map(|saga| saga.describe()));
+        for saga in &sagas {
+            saga.describe(&mut catalogue);
+        }
         let bus = EventBus::builder().decoder(self.decoder.clone()).build();
         Ok(Uno {
             backend: self.backend,
