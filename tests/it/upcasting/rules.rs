@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use uno::Uno;
-use uno_core::{Decoder, DecoderBuilder, Envelope, Event, EventPart, EventSet, RegistrationError};
+use uno_core::{
+    Decoder, DecoderBuilder, Envelope, Event, EventPart, EventSet, RegistrationError,
+    SubscriptionName,
+};
 use uno_cqrs::{DocumentProjection, DocumentProjector};
+use uno_events::{Replay, Subscription, SubscriptionManager, TypedWatch, WatchOptions};
 use uno_store_memory::MemoryStore;
 
 #[derive(Event, Serialize, Deserialize, Clone)]
@@ -195,8 +199,8 @@ impl DocumentProjection for Orders {
 }
 
 /// A decoder that was built without the set is checked by every reader of the set.
-#[test]
-fn readers_check_the_chains_of_their_sets() {
+#[tokio::test]
+async fn readers_check_the_chains_of_their_sets() {
     let broken = Decoder::builder().upcast("placed", 1, Ok).build().unwrap();
     let store = std::sync::Arc::new(MemoryStore::new());
     let error = DocumentProjector::new(Orders, store.clone(), broken.clone()).unwrap_err();
@@ -209,12 +213,24 @@ fn readers_check_the_chains_of_their_sets() {
     let handler = |_: std::sync::Arc<Envelope<OrderEvent>>| async { Ok(()) };
     for builder in [
         Uno::builder(store.clone()).documents(Orders),
-        Uno::builder(store.clone()).handler("orders", uno_events::Replay::Safe, handler),
+        Uno::builder(store.clone()).handler("orders", Replay::Safe, handler),
     ] {
         let Err(error) = builder.decoder(broken.clone()).build() else {
             panic!("a reader of a broken chain was built");
         };
         assert_eq!(error.to_string(), text);
     }
+    let manager = SubscriptionManager::builder(store.clone(), store.clone());
+    let manager = manager.decoder(broken.clone()).build();
+    let name = SubscriptionName::new("orders").unwrap();
+    let error = manager
+        .subscribe(Subscription::handler(name, Replay::Safe, handler))
+        .unwrap_err();
+    assert_eq!(error.to_string(), text);
+    let options = WatchOptions::from_start();
+    let error = manager.watch_events::<OrderEvent>(options.clone()).await;
+    assert_eq!(error.unwrap_err().to_string(), text);
+    let error = TypedWatch::<OrderEvent>::open(store.clone(), broken, options).await;
+    assert_eq!(error.unwrap_err().to_string(), text);
     DocumentProjector::new(Orders, store, whole().build().unwrap()).unwrap();
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tracing::Instrument as _;
 use uno_core::{
     BoxError, Checkpoint, CheckpointWrite, DecodeError, Decoder, EventFilter, EventSet,
-    RecordedEvent, Stale, SubscriptionStore,
+    RecordedEvent, RegistrationError, Stale, SubscriptionStore,
 };
 
 use crate::{
@@ -125,8 +125,12 @@ pub(super) struct TypedTarget<E: EventSet> {
 }
 
 impl<E: EventSet> TypedTarget<E> {
-    pub(super) fn new(handler: SharedHandler<E>, decoder: Decoder) -> Self {
-        Self { handler, decoder }
+    pub(super) fn new(
+        handler: SharedHandler<E>,
+        decoder: Decoder,
+    ) -> Result<Self, RegistrationError> {
+        decoder.check::<E>()?;
+        Ok(Self { handler, decoder })
     }
 }
 

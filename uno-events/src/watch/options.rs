@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uno_core::{Checkpoint, Decoder, EventFilter, EventSet, Position};
+use uno_core::{Checkpoint, Decoder, EventFilter, EventSet, Position, RegistrationError};
 
 use crate::RetryPolicy;
 
@@ -129,9 +129,13 @@ impl WatchOptions {
     }
 
     /// Only what is read as events of the set, by the names that it is stored under.
-    pub(super) fn events_of<E: EventSet>(mut self, decoder: &Decoder) -> Self {
+    pub(super) fn events_of<E: EventSet>(
+        mut self,
+        decoder: &Decoder,
+    ) -> Result<Self, RegistrationError> {
+        decoder.check::<E>()?;
         self.filter = self.filter.names(decoder.stored_names::<E>());
-        self
+        Ok(self)
     }
 
     pub(super) fn poll(&self) -> Duration {

@@ -50,7 +50,7 @@ impl<E: EventSet> TypedWatch<E> {
     /// that events of the set are stored under, as the decoder knows them.
     ///
     /// # Errors
-    /// As [`Watch::open`].
+    /// As [`Watch::open`], and [`Events`](WatchError::Events) when old versions of an event can't be read.
     ///
     /// # Panics
     /// Outside a runtime of tokio.
@@ -59,7 +59,7 @@ impl<E: EventSet> TypedWatch<E> {
         decoder: Decoder,
         options: WatchOptions,
     ) -> Result<Self, WatchError> {
-        let options = options.events_of::<E>(&decoder);
+        let options = options.events_of::<E>(&decoder)?;
         Ok(Self::over(Watch::open(store, options).await?, decoder))
     }
 
@@ -67,7 +67,7 @@ impl<E: EventSet> TypedWatch<E> {
     /// that events of the set are stored under, as the decoder knows them.
     ///
     /// # Errors
-    /// As [`Watch::open`].
+    /// As [`Watch::open`], and [`Events`](WatchError::Events) when old versions of an event can't be read.
     ///
     /// # Panics
     /// Outside a runtime of tokio.
@@ -76,7 +76,7 @@ impl<E: EventSet> TypedWatch<E> {
         decoder: Decoder,
         options: WatchOptions,
     ) -> Result<Self, WatchError> {
-        let options = options.events_of::<E>(&decoder);
+        let options = options.events_of::<E>(&decoder)?;
         Ok(Self::over(Watch::on(feed, options).await?, decoder))
     }
 
