@@ -15,3 +15,4 @@ mod sqlite;
 mod subscriptions;
 mod support;
 mod uow;
+mod upcasting;

@@ -9,6 +9,7 @@ mod aggregates;
 mod attempts;
 mod budget;
 mod customer;
+mod flips;
 mod limits;
 mod metadata;
 mod repositories;
@@ -63,7 +64,13 @@ macro_rules! suite {
                 a_snapshot_is_made_every_so_many_events
                 a_snapshot_saves_folding
                 a_doubtful_snapshot_is_not_believed
-                after_a_doubtful_snapshot_a_new_one_is_made);
+                after_a_doubtful_snapshot_a_new_one_is_made
+                what_becomes_of_snapshots_is_counted
+                a_snapshot_in_the_background_comes_after_its_events
+                a_commit_that_fails_leaves_no_snapshot
+                a_snapshot_may_be_due_for_what_the_state_is_like);
+            crate::support::on_store!($harness; super::flips:
+                a_flipped_byte_never_changes_what_is_loaded);
             crate::support::on_store!($harness; super::repositories:
                 aggregates_are_found_by_type
                 states_are_found_by_type
@@ -107,6 +114,23 @@ suite!(
     }
 );
 suite!(postgres, crate::postgres::PgHarness::plain());
+
+/// What can be in a file, and in no memory.
+mod files {
+    crate::support::on_store!(
+        crate::sqlite::SqliteHarness { gaps: None, readers: 2 };
+        super::flips:
+            what_is_no_snapshot_at_all_never_changes_what_is_loaded
+    );
+}
+
+mod tables {
+    crate::support::on_store!(
+        crate::postgres::PgHarness::plain();
+        super::flips:
+            what_is_no_snapshot_at_all_never_changes_what_is_loaded
+    );
+}
 
 /// What needs a store with many writers.
 mod many_writers {

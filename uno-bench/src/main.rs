@@ -13,6 +13,7 @@ mod bus;
 mod hot;
 mod rounds;
 mod subscription;
+mod upcast;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Bench {
     Subscription(subscription::Args),
     /// Commands on one hot aggregate, on PostgreSQL.
     Hot(hot::Args),
+    /// Old events and snapshots: reading through a chain of upcasters, and loading from a snapshot.
+    Upcast(upcast::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn run(bench: &Bench) -> Result<Option<Table>> {
             Bench::Bus(args) => bus::run(*args).await.map(Some),
             Bench::Subscription(args) => subscription::run(args).await,
             Bench::Hot(args) => hot::run(args.clone()).await.map(Some),
+            Bench::Upcast(args) => upcast::run(*args).await.map(Some),
         }
     })
 }

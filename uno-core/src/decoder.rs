@@ -1,28 +1,61 @@
 //! [`Decoder`]: the one way from a stored event to a typed one.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    fmt,
-    sync::Arc,
+mod builder;
+mod check;
+mod decoded;
+mod error;
+mod raise;
+mod rules;
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use crate::{Envelope, EventFilter, EventName, EventSet, RecordedEvent, SchemaVersion};
+
+use self::{
+    check::check_one,
+    raise::{Outside, Raise},
+    rules::{OfName, Rules},
 };
 
-use serde_json::Value;
-
-use crate::{
-    BoxError, Envelope, EventDescriptor, EventName, EventSet, NameError, Position, RecordedEvent,
-    SchemaVersion, StreamId, UpcastFn,
+pub use self::{
+    builder::DecoderBuilder,
+    check::RegistrationError,
+    decoded::{Decoded, DecodedIter},
+    error::{DecodeError, Fault},
 };
 
 /// Turns stored events into typed ones. Every reader goes through it, so that an old event is raised to
 /// the current shape the same way on every path.
 ///
 /// A decoder needs no registration for event types that carry their own upcasters. What is registered
-/// with [`Decoder::builder`] is checked when it is built: a gap in a chain of upcasters is found at start-up.
+/// with [`Decoder::builder`] is checked when it is built, and again by every reader that is made with it: a gap in a chain is
+/// found at start-up.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use uno_core::{Decoder, Event};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct OrderPlacedV1 { total_amount: f64 }              // in dollars
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event(version = 2, upcast(1: OrderPlacedV1))]
+/// struct OrderPlaced { total_cents: i64, item_count: u32 }
+///
+/// impl From<OrderPlacedV1> for OrderPlaced {
+///     fn from(old: OrderPlacedV1) -> Self {
+///         Self { total_cents: (old.total_amount * 100.0).round() as i64, item_count: 0 }
+///     }
+/// }
+///
+/// Decoder::new().check::<OrderPlaced>()?;
+/// # Ok::<(), uno_core::RegistrationError>(())
+/// ```
 ///
 /// Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Decoder {
-    upcasters: Arc<BTreeMap<(EventName, SchemaVersion), UpcastFn>>,
+    rules: Arc<Rules>,
 }
 
 impl Decoder {
@@ -32,287 +65,122 @@ impl Decoder {
         Self::default()
     }
 
-    /// Starts a decoder that also knows upcasters that are registered by stored name.
+    /// Starts a decoder that also knows what is registered by stored name.
     #[must_use]
     pub fn builder() -> DecoderBuilder {
         DecoderBuilder::default()
     }
 
-    /// Decodes an event as one of the set.
+    /// Decodes an event that is read as one event of the set, as nearly all are.
     ///
     /// # Errors
-    /// * [`UnknownEvent`](DecodeError::UnknownEvent) when the set has no event of that name;
-    /// * [`NewerSchema`](DecodeError::NewerSchema) when the event was written by newer code;
-    /// * [`NoUpcaster`](DecodeError::NoUpcaster) and [`Upcast`](DecodeError::Upcast) when an old event can't be raised;
-    /// * [`Malformed`](DecodeError::Malformed) when the payload does not have the event's shape.
+    /// As [`decode_all`](Self::decode_all), and [`NotOne`](DecodeError::NotOne) when the event was split or dropped.
     pub fn decode<S: EventSet>(
         &self,
         record: &Arc<RecordedEvent>,
     ) -> Result<Envelope<S>, DecodeError> {
-        let name = record.name().as_str();
-        let Some(descriptor) = S::EVENTS
-            .iter()
-            .find(|descriptor| descriptor.name() == name)
-        else {
-            return Err(DecodeError::UnknownEvent(Fault::new(record)));
-        };
-        let event = match record.schema_version().cmp(&descriptor.version()) {
-            std::cmp::Ordering::Equal => S::from_json(name, record.payload().as_str()),
-            std::cmp::Ordering::Greater => {
-                return Err(DecodeError::NewerSchema {
-                    fault: Fault::new(record),
-                    known: descriptor.version(),
-                });
-            }
-            std::cmp::Ordering::Less => S::from_json(name, &self.raise(record, descriptor)?),
-        };
-        match event {
-            Some(Ok(event)) => Ok(Envelope::new(event, Arc::clone(record))),
-            Some(Err(source)) => Err(DecodeError::Malformed {
+        self.decode_all(record)?
+            .into_one()
+            .map_err(|count| DecodeError::NotOne {
                 fault: Fault::new(record),
-                source: source.into(),
-            }),
-            None => Err(DecodeError::UnknownEvent(Fault::new(record))),
-        }
+                count,
+            })
     }
 
-    /// The payload in the current shape, step by step.
-    fn raise(
+    /// Decodes an event as what it is read as: for those who read whole streams, and must know every event.
+    ///
+    /// # Errors
+    /// * [`UnknownEvent`](DecodeError::UnknownEvent) and [`UnknownPart`](DecodeError::UnknownPart) when the set has no event of
+    ///   that name, and does not [ignore](EventSet::IGNORED) it;
+    /// * [`NewerSchema`](DecodeError::NewerSchema) when the event was written by newer code;
+    /// * [`NoUpcaster`](DecodeError::NoUpcaster) and [`Upcast`](DecodeError::Upcast) when an old event can't be raised;
+    /// * [`Malformed`](DecodeError::Malformed) when the payload does not have the event's shape.
+    pub fn decode_all<S: EventSet>(
         &self,
-        record: &RecordedEvent,
-        descriptor: &EventDescriptor,
-    ) -> Result<String, DecodeError> {
-        let malformed = |source: serde_json::Error| DecodeError::Malformed {
-            fault: Fault::new(record),
-            source: source.into(),
-        };
-        let mut payload: Value =
-            serde_json::from_str(record.payload().as_str()).map_err(malformed)?;
-        let mut version = record.schema_version();
-        while version < descriptor.version() {
-            let own = descriptor
-                .upcasters()
-                .iter()
-                .find(|upcaster| upcaster.from() == version);
-            let raised = if let Some(upcaster) = own {
-                upcaster.apply(payload)
-            } else if let Some(upcaster) = self.upcasters.get(&(record.name().clone(), version)) {
-                upcaster(payload)
-            } else {
-                return Err(DecodeError::NoUpcaster {
-                    fault: Fault::new(record),
-                    from: version,
-                });
-            };
-            payload = raised.map_err(|source| DecodeError::Upcast {
-                fault: Fault::new(record),
-                from: version,
-                source,
-            })?;
-            version = SchemaVersion::new(version.get() + 1);
+        record: &Arc<RecordedEvent>,
+    ) -> Result<Decoded<S>, DecodeError> {
+        Raise::new(&self.rules, record, Outside::Unknown).decode()
+    }
+
+    /// Decodes an event for a reader that asks for the events of the set alone, by the [filter](Self::filter): parts of a split
+    /// that are not in the set are left out.
+    ///
+    /// # Errors
+    /// As [`decode_all`](Self::decode_all), but for [`UnknownPart`](DecodeError::UnknownPart).
+    pub fn decode_matching<S: EventSet>(
+        &self,
+        record: &Arc<RecordedEvent>,
+    ) -> Result<Decoded<S>, DecodeError> {
+        Raise::new(&self.rules, record, Outside::Skipped).decode()
+    }
+
+    /// The filter for all stored events that are read as events of the set, wholly or in part, under whatever name.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn filter<S: EventSet>(&self) -> Result<EventFilter, RegistrationError> {
+        self.check::<S>()?;
+        Ok(EventFilter::all().names(self.stored_names::<S>()))
+    }
+
+    /// The names under which events of the set are stored, wholly or in part. A name that can't be stored is that of no event.
+    #[must_use]
+    pub fn stored_names<S: EventSet>(&self) -> BTreeSet<EventName> {
+        let mut names = BTreeSet::new();
+        for descriptor in S::EVENTS {
+            for name in [descriptor.name()].iter().chain(descriptor.former_names()) {
+                if let Ok(name) = EventName::new(*name) {
+                    self.rules.sources(&name, &mut names);
+                }
+            }
         }
-        serde_json::to_string(&payload).map_err(malformed)
+        names
+    }
+
+    /// Checks that every older version of the set's events leads to the current one.
+    ///
+    /// # Errors
+    /// When a chain has a gap or a place with two steps, or leads beyond the event, or an event was renamed or retired.
+    pub fn check<S: EventSet>(&self) -> Result<(), RegistrationError> {
+        S::EVENTS
+            .iter()
+            .try_for_each(|descriptor| check_one(&self.rules, descriptor))
+    }
+
+    /// The stored names that are dropped, each with the reason.
+    pub fn retired(&self) -> impl Iterator<Item = (&EventName, &str)> {
+        self.rules
+            .iter()
+            .filter_map(|(name, of_name)| match of_name {
+                OfName::Retired(reason) => Some((name, &**reason)),
+                OfName::Renamed(_) | OfName::Steps(_) => None,
+            })
+    }
+
+    /// Whether it has a rule for what is stored under this name, in some version.
+    #[must_use]
+    pub fn has_rule(&self, name: &str) -> bool {
+        self.rules.get(name).is_some()
     }
 }
 
 impl fmt::Debug for Decoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decoder")
-            .field("upcasters", &self.upcasters.keys().collect::<Vec<_>>())
-            .finish()
-    }
-}
-
-/// Collects event sets and upcasters, and checks that they fit together.
-#[derive(Default)]
-pub struct DecoderBuilder {
-    sets: Vec<&'static [EventDescriptor]>,
-    upcasters: Vec<(String, SchemaVersion, UpcastFn)>,
-}
-
-impl DecoderBuilder {
-    /// Has the chains of this set's events checked.
-    #[must_use]
-    pub fn events<S: EventSet>(mut self) -> Self {
-        self.sets.push(S::EVENTS);
-        self
-    }
-
-    /// Registers a step from version `from` of the event named `name` to the next.
-    #[must_use]
-    pub fn upcast<F>(mut self, name: impl Into<String>, from: u32, step: F) -> Self
-    where
-        F: Fn(Value) -> Result<Value, BoxError> + Send + Sync + 'static,
-    {
-        self.upcasters
-            .push((name.into(), SchemaVersion::new(from), Arc::new(step)));
-        self
-    }
-
-    /// The decoder.
-    ///
-    /// # Errors
-    /// When two steps start from the same version of an event, or a registered event type has a version
-    /// that no chain of steps leads from.
-    pub fn build(self) -> Result<Decoder, RegistrationError> {
-        let mut upcasters: BTreeMap<(EventName, SchemaVersion), UpcastFn> = BTreeMap::new();
-        for (name, from, step) in self.upcasters {
-            let name = EventName::new(name).map_err(RegistrationError::Name)?;
-            match upcasters.entry((name, from)) {
-                Entry::Vacant(place) => {
-                    place.insert(step);
-                }
-                Entry::Occupied(taken) => {
-                    return Err(RegistrationError::Duplicate {
-                        name: taken.key().0.to_string(),
-                        from,
-                    });
-                }
-            }
+        let mut map = f.debug_map();
+        for (name, of_name) in self.rules.iter() {
+            map.key(&name.as_str());
+            match of_name {
+                OfName::Renamed(to) => map.value(&format_args!("renamed to {to}")),
+                OfName::Retired(reason) => map.value(&format_args!("retired: {reason}")),
+                OfName::Steps(steps) => map.value(
+                    &steps
+                        .keys()
+                        .copied()
+                        .map(SchemaVersion::get)
+                        .collect::<Vec<_>>(),
+                ),
+            };
         }
-        for descriptor in self.sets.into_iter().flatten() {
-            let name = EventName::new(descriptor.name()).map_err(RegistrationError::Name)?;
-            for from in SchemaVersion::FIRST.get()..descriptor.version().get() {
-                let from = SchemaVersion::new(from);
-                let own = descriptor
-                    .upcasters()
-                    .iter()
-                    .filter(|upcaster| upcaster.from() == from)
-                    .count();
-                let registered = usize::from(upcasters.contains_key(&(name.clone(), from)));
-                match own + registered {
-                    0 => {
-                        return Err(RegistrationError::Gap {
-                            name: name.to_string(),
-                            from,
-                            version: descriptor.version(),
-                        });
-                    }
-                    1 => {}
-                    _ => {
-                        return Err(RegistrationError::Duplicate {
-                            name: name.to_string(),
-                            from,
-                        });
-                    }
-                }
-            }
-        }
-        Ok(Decoder {
-            upcasters: Arc::new(upcasters),
-        })
-    }
-}
-
-impl fmt::Debug for DecoderBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DecoderBuilder")
-            .field("sets", &self.sets)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What is wrong with what was registered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistrationError {
-    /// The name can't be stored.
-    #[error(transparent)]
-    Name(NameError),
-    /// Two steps start from the same version.
-    #[error("two upcasters start from version {from} of event {name}")]
-    Duplicate {
-        /// The event's name.
-        name: String,
-        /// The version both start from.
-        from: SchemaVersion,
-    },
-    /// No step leads on from a version.
-    #[error("event {name} is at version {version}, but no upcaster starts from version {from}")]
-    Gap {
-        /// The event's name.
-        name: String,
-        /// The version that no step starts from.
-        from: SchemaVersion,
-        /// The version the type has now.
-        version: SchemaVersion,
-    },
-}
-
-/// Which stored event a [`DecodeError`] is about.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("event {name} version {schema_version} at position {position} in stream {stream}")]
-pub struct Fault {
-    name: EventName,
-    schema_version: SchemaVersion,
-    stream: StreamId,
-    position: Position,
-}
-
-impl Fault {
-    fn new(record: &RecordedEvent) -> Self {
-        Self {
-            name: record.name().clone(),
-            schema_version: record.schema_version(),
-            stream: record.stream().clone(),
-            position: record.position(),
-        }
-    }
-}
-
-/// Why a stored event can't be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// The set that is read has no event of that name.
-    #[error("unknown {0}")]
-    UnknownEvent(Fault),
-    /// Newer code has written it.
-    #[error("{fault} was written by newer code; this code knows version {known}")]
-    NewerSchema {
-        /// Which event.
-        fault: Fault,
-        /// The newest version that this code knows.
-        known: SchemaVersion,
-    },
-    /// No upcaster starts from a version on the way.
-    #[error("{fault} can't be raised: no upcaster starts from version {from}")]
-    NoUpcaster {
-        /// Which event.
-        fault: Fault,
-        /// Where the chain ends.
-        from: SchemaVersion,
-    },
-    /// An upcaster failed.
-    #[error("{fault} can't be raised from version {from}")]
-    Upcast {
-        /// Which event.
-        fault: Fault,
-        /// The step that failed.
-        from: SchemaVersion,
-        /// What it said.
-        source: BoxError,
-    },
-    /// The payload does not have the event's shape.
-    #[error("{fault} is malformed")]
-    Malformed {
-        /// Which event.
-        fault: Fault,
-        /// What serde says.
-        source: BoxError,
-    },
-}
-
-impl DecodeError {
-    /// The place of the event in the log.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        match self {
-            Self::UnknownEvent(fault)
-            | Self::NewerSchema { fault, .. }
-            | Self::NoUpcaster { fault, .. }
-            | Self::Upcast { fault, .. }
-            | Self::Malformed { fault, .. } => fault.position,
-        }
+        map.finish()
     }
 }

@@ -46,12 +46,30 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const VERSION: SchemaVersion = SchemaVersion::FIRST;
     /// The steps from older shapes to this one: from version 1 to 2, from 2 to 3, and so on.
     const UPCASTERS: &'static [Upcaster] = &[];
+    /// Names that it was stored under before, in the same versions of its shape.
+    const FORMER_NAMES: &'static [&'static str] = &[];
+    /// What it tells, for those who look it up: the type's doc comment.
+    const DOC: &'static str = "";
     /// All of it in one value.
     const DESCRIPTOR: EventDescriptor = EventDescriptor {
         name: Self::NAME,
         version: Self::VERSION,
         upcasters: Self::UPCASTERS,
+        former_names: Self::FORMER_NAMES,
+        doc: Self::DOC,
     };
+
+    /// The event from a payload of an older version, if all steps from there on are between types; `None` when they are not.
+    ///
+    /// It gives what [`UPCASTERS`](Self::UPCASTERS) give, without a tree between the steps.
+    #[must_use]
+    fn from_older(
+        version: SchemaVersion,
+        payload: &str,
+    ) -> Option<Result<Self, serde_json::Error>> {
+        let _ = (version, payload);
+        None
+    }
 }
 
 /// What is known about an event type without a value of it.
@@ -60,6 +78,8 @@ pub struct EventDescriptor {
     name: &'static str,
     version: SchemaVersion,
     upcasters: &'static [Upcaster],
+    former_names: &'static [&'static str],
+    doc: &'static str,
 }
 
 impl EventDescriptor {
@@ -79,5 +99,23 @@ impl EventDescriptor {
     #[must_use]
     pub const fn upcasters(&self) -> &'static [Upcaster] {
         self.upcasters
+    }
+
+    /// Names that it was stored under before.
+    #[must_use]
+    pub const fn former_names(&self) -> &'static [&'static str] {
+        self.former_names
+    }
+
+    /// What it tells, in the words of the type's doc comment.
+    #[must_use]
+    pub const fn doc(&self) -> &'static str {
+        self.doc
+    }
+
+    /// Whether what is stored under this name is an event of the type.
+    #[must_use]
+    pub fn is_stored_as(&self, name: &str) -> bool {
+        self.name == name || self.former_names.contains(&name)
     }
 }

@@ -1,6 +1,8 @@
 //! [`EventSet`]: the closed set of events that something handles.
 
-use crate::{Event, EventDescriptor, Refusal, check};
+use serde_json::Value;
+
+use crate::{Event, EventDescriptor, Refusal, SchemaVersion, check};
 
 /// The events that an aggregate, a projection, a saga or a handler knows: an enum with one variant for
 /// each event type, matched exhaustively, or one event type alone.
@@ -18,9 +20,9 @@ use crate::{Event, EventDescriptor, Refusal, check};
 /// ```
 ///
 /// # Contract
-/// 1. `descriptor()` of a value is one of `EVENTS`, and no two of `EVENTS` have the same name.
-/// 2. `decode(descriptor().name(), encode())` gives the value back.
-/// 3. `decode` is `None` exactly for the names that are not in `EVENTS`.
+/// 1. `descriptor()` of a value is one of `EVENTS`, and no two of `EVENTS` have a name in common, former names included.
+/// 2. `from_json(descriptor().name(), to_json())` gives the value back.
+/// 3. `from_json` and `from_tree` are `None` exactly for the names that are not in `EVENTS`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of events",
     note = "an event type is one by itself; for several, derive it on an enum: `#[derive(EventSet)] enum OrderEvent {{ Placed(OrderPlaced) }}`"
@@ -28,6 +30,9 @@ use crate::{Event, EventDescriptor, Refusal, check};
 pub trait EventSet: Sized + Send + Sync + 'static {
     /// The event types of the set.
     const EVENTS: &'static [EventDescriptor];
+
+    /// Stored names that are none of the set's, and that whoever reads a whole stream of the set passes over.
+    const IGNORED: &'static [&'static str] = &[];
 
     /// The type of this event.
     fn descriptor(&self) -> EventDescriptor;
@@ -45,6 +50,22 @@ pub trait EventSet: Sized + Send + Sync + 'static {
     /// # Errors
     /// When the payload does not have the event's shape.
     fn from_json(name: &str, payload: &str) -> Option<Result<Self, serde_json::Error>>;
+
+    /// The event of that name from a payload of an older version, if all steps from there on are between types.
+    ///
+    /// # Errors
+    /// When the payload does not have the shape of that version.
+    fn from_older(
+        name: &str,
+        version: SchemaVersion,
+        payload: &str,
+    ) -> Option<Result<Self, serde_json::Error>>;
+
+    /// The event of that name from a payload of the current schema version that is a tree already.
+    ///
+    /// # Errors
+    /// When the payload does not have the event's shape.
+    fn from_tree(name: &str, payload: Value) -> Option<Result<Self, serde_json::Error>>;
 
     /// Whether every number in the event can be written as JSON: `Err` names the field that can't.
     ///
@@ -66,6 +87,21 @@ impl<E: Event> EventSet for E {
 
     fn from_json(name: &str, payload: &str) -> Option<Result<Self, serde_json::Error>> {
         (name == E::NAME).then(|| serde_json::from_str(payload))
+    }
+
+    fn from_older(
+        name: &str,
+        version: SchemaVersion,
+        payload: &str,
+    ) -> Option<Result<Self, serde_json::Error>> {
+        if name != E::NAME {
+            return None;
+        }
+        <E as Event>::from_older(version, payload)
+    }
+
+    fn from_tree(name: &str, payload: Value) -> Option<Result<Self, serde_json::Error>> {
+        (name == E::NAME).then(|| serde_json::from_value(payload))
     }
 
     fn check(&self) -> Result<(), Refusal> {

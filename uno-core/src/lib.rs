@@ -69,8 +69,10 @@ pub use crate::{
     check::{Limits, Refusal},
     clock::{Clock, ManualClock, SystemClock, truncate_to_micros},
     command::{Command, CommandDescriptor, CommandSet, EncodedCommand},
-    decoder::{DecodeError, Decoder, DecoderBuilder, Fault, RegistrationError},
-    envelope::Envelope,
+    decoder::{
+        DecodeError, Decoded, DecodedIter, Decoder, DecoderBuilder, Fault, RegistrationError,
+    },
+    envelope::{Envelope, Part},
     error::{AppendError, BoxError, CommitError, Stale, StoreError},
     event::{Event, EventDescriptor},
     event_set::EventSet,
@@ -94,7 +96,7 @@ pub use crate::{
     },
     recorded_event::{RecordedEvent, RecordedParts},
     stream_id::{Category, StreamId, StreamIdError},
-    upcast::{UpcastFn, UpcastResult, Upcaster, typed as upcast},
+    upcast::{EventPart, SplitFn, UpcastFn, UpcastResult, Upcaster, typed as upcast},
     version::{ExpectedVersion, OutOfRange, Position, SchemaVersion, Version},
 };
 

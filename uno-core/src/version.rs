@@ -124,6 +124,12 @@ impl SchemaVersion {
     pub const fn get(self) -> u32 {
         self.0
     }
+
+    /// The version after this one; the highest stays as it is.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 impl fmt::Display for SchemaVersion {

@@ -17,7 +17,7 @@ use crate::{CommandBus, DocumentProjection, Projection, QueryBus};
 /// # As JSON
 /// The fields of this type and of its entries, under their names, and `format`, which is 1. Within a format, fields are only added; every
 /// list is there, if empty, and in the order of names. The names of commands, events, projections, sagas and subscriptions are those
-/// that are stored. The names of Rust types (`handler`, `layers`, and those of queries) are for people: they change when code
+/// that are stored today; those that events were stored under before are told once for each, in `events`. The names of Rust types (`handler`, `layers`, and those of queries) are for people: they change when code
 /// is renamed.
 ///
 /// ```
@@ -47,6 +47,9 @@ pub struct Catalogue {
     pub projections: Vec<ProjectionEntry>,
     /// The process managers.
     pub sagas: Vec<SagaEntry>,
+    /// The events that are read, as far as their types are known.
+    #[serde(default)]
+    pub events: Vec<EventEntry>,
 }
 
 /// The form of the JSON that this code writes.
@@ -64,6 +67,7 @@ impl Catalogue {
             handlers: Vec::new(),
             projections: Vec::new(),
             sagas: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -95,6 +99,17 @@ impl Catalogue {
                 layers: outer.iter().copied().chain(own).map(Into::into).collect(),
             }
         }));
+        self.sort();
+    }
+
+    /// Adds the events of a set. One that is there already is not added again.
+    pub fn add_events<S: EventSet>(&mut self) {
+        for descriptor in S::EVENTS {
+            let entry = EventEntry::of(descriptor);
+            if !self.events.contains(&entry) {
+                self.events.push(entry);
+            }
+        }
         self.sort();
     }
 
@@ -136,6 +151,7 @@ impl Catalogue {
         self.handlers.sort_by(|a, b| a.name.cmp(&b.name));
         self.projections.sort_by(|a, b| a.name.cmp(&b.name));
         self.sagas.sort_by(|a, b| a.name.cmp(&b.name));
+        self.events.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
 
@@ -278,6 +294,33 @@ impl SagaEntry {
             events,
             sends.iter().map(CommandDescriptor::name),
         )
+    }
+}
+
+/// A type of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EventEntry {
+    /// Its stored name.
+    pub name: String,
+    /// The version of the shape that it is stored in today.
+    pub version: u32,
+    /// The names that it was stored under before, as its type says. What a decoder renames or splits at run time is not known here.
+    pub formerly: Vec<String>,
+    /// What it tells, in the words of its doc comment.
+    pub doc: String,
+}
+
+impl EventEntry {
+    /// What a type of events says of itself.
+    #[must_use]
+    pub fn of(event: &EventDescriptor) -> Self {
+        Self {
+            name: event.name().to_owned(),
+            version: event.version().get(),
+            formerly: sorted(event.former_names().iter().copied()),
+            doc: event.doc().trim().to_owned(),
+        }
     }
 }
 

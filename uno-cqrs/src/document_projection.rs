@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 use uno_core::{
-    Backend, BoxError, Commit, Decoder, DocumentWrite, Envelope, EventFilter, EventName, EventSet,
-    NameError, NewMessage, Payload, Position, RecordedEvent,
+    Backend, BoxError, Commit, Decoder, DocumentWrite, Envelope, EventFilter, EventSet, NewMessage,
+    Payload, Position, RecordedEvent, RegistrationError,
 };
 use uno_events::{Batch, ConsumeError, Consumer};
 
@@ -102,9 +102,13 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
     /// Keeps the projection's documents in `backend`.
     ///
     /// # Errors
-    /// When one of its events has a name that can't be stored.
-    pub fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
-        let filter = filter::<P::Event>()?;
+    /// When one of its events has a name that can't be stored, or a chain of upcasters that is not whole.
+    pub fn new(
+        projection: P,
+        backend: Arc<B>,
+        decoder: Decoder,
+    ) -> Result<Self, RegistrationError> {
+        let filter = decoder.filter::<P::Event>()?;
         let (projection, first) = (Arc::new(projection), Generation::FIRST);
         Ok(Self::of_generation(
             projection, backend, decoder, filter, first,
@@ -310,22 +314,14 @@ impl<P: fmt::Debug, B> fmt::Debug for DocumentProjector<P, B> {
     }
 }
 
-/// The filter for the events of a set.
-pub(crate) fn filter<S: EventSet>() -> Result<EventFilter, NameError> {
-    let names = S::EVENTS
-        .iter()
-        .map(|event| EventName::new(event.name()))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(EventFilter::all().names(names))
-}
-
 /// The events of a batch, decoded.
 pub(crate) fn decode_all<S: EventSet>(
     decoder: &Decoder,
     records: &[Arc<RecordedEvent>],
 ) -> Result<Vec<Envelope<S>>, ConsumeError> {
-    records
-        .iter()
-        .map(|record| decoder.decode(record).map_err(ConsumeError::from))
-        .collect()
+    let mut events = Vec::with_capacity(records.len());
+    for record in records {
+        events.extend(decoder.decode_matching(record)?);
+    }
+    Ok(events)
 }

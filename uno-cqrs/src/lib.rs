@@ -53,7 +53,8 @@ pub use crate::{
     command_outcome::{CommandOutcome, Verdict},
     command_worker::{CommandWorker, WorkerStatus},
     describe::{
-        Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry, UnknownForm,
+        Catalogue, CommandEntry, EventEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry,
+        UnknownForm,
     },
     document_projection::{DocumentProjection, DocumentProjector},
     documents::{Documents, ReadDocumentError},

@@ -6,16 +6,12 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 use uno_core::{
-    Backend, BoxError, Commit, CommitError, Decoder, Envelope, EventFilter, EventSet, NameError,
-    Position,
+    Backend, BoxError, Commit, CommitError, Decoder, Envelope, EventFilter, EventSet, Position,
+    RegistrationError,
 };
 use uno_events::{Batch, ConsumeError, Consumer};
 
-use crate::{
-    Generation,
-    document_projection::{decode_all, filter},
-    telemetry,
-};
+use crate::{Generation, document_projection::decode_all, telemetry};
 
 /// A read model of rows that you write yourself, in the store's transaction. Write a plain `async fn`.
 ///
@@ -159,9 +155,13 @@ impl<B: Backend, P: Projection<B>> Projector<P, B> {
     /// Keeps the projection's rows in `backend`.
     ///
     /// # Errors
-    /// When one of its events has a name that can't be stored.
-    pub fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
-        let filter = filter::<P::Event>()?;
+    /// When one of its events has a name that can't be stored, or a chain of upcasters that is not whole.
+    pub fn new(
+        projection: P,
+        backend: Arc<B>,
+        decoder: Decoder,
+    ) -> Result<Self, RegistrationError> {
+        let filter = decoder.filter::<P::Event>()?;
         Ok(Self::with_filter(projection, backend, decoder, filter))
     }
 

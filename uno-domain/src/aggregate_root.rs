@@ -5,7 +5,7 @@ mod snapshot;
 
 use std::{borrow::Borrow, fmt, mem};
 
-use uno_core::{Envelope, IntoEvents, StreamId, StreamIdError, Version};
+use uno_core::{Decoded, Envelope, IntoEvents, StreamId, StreamIdError, Version};
 
 use crate::Aggregate;
 
@@ -70,6 +70,8 @@ pub struct AggregateRoot<A: Aggregate> {
     stream: Result<StreamId, StreamIdError>,
     state: A,
     committed: Version,
+    /// The number of the part that comes next, if the event with the committed version was split and has more; 0 else.
+    next_part: u32,
     uncommitted: Vec<A::Event>,
 }
 
@@ -90,6 +92,7 @@ impl<A: Aggregate> AggregateRoot<A> {
             stream,
             state: A::default(),
             committed: Version::EMPTY,
+            next_part: 0,
             uncommitted: Vec::new(),
         }
     }
@@ -109,20 +112,71 @@ impl<A: Aggregate> AggregateRoot<A> {
         Ok(root)
     }
 
-    /// Takes in the next event of the stream, which is stored already.
+    /// Takes in the next event of the stream, which is stored already, or the next part of one that is read as several.
+    ///
+    /// Events that a decoder drops leave holes; [`apply_decoded`](Self::apply_decoded) knows of them.
     ///
     /// # Errors
     /// When it is from another stream, not the next one, or there are uncommitted events, which it would come before;
     /// the aggregate is then as it was.
     pub fn apply_recorded(&mut self, event: &Envelope<A::Event>) -> Result<(), ReplayError> {
+        let (version, part) = (event.version(), event.part());
+        if part.index() > 0 && version == self.committed && part.index() == self.next_part {
+            self.check_place(event.stream(), version, version)?;
+        } else if part.index() == 0 && self.next_part == 0 {
+            self.check_place(event.stream(), self.committed.next(), version)?;
+        } else {
+            return Err(ReplayError::Part {
+                stream: event.stream().clone(),
+                version,
+                part: part.index(),
+            });
+        }
+        self.state.apply(event.event());
+        self.committed = version;
+        self.next_part = match part.index() + 1 {
+            next if next < part.count() => next,
+            _ => 0,
+        };
+        Ok(())
+    }
+
+    /// Takes in the next event of the stream with all that it is read as: one event, several, or none.
+    ///
+    /// # Errors
+    /// As [`apply_recorded`](Self::apply_recorded).
+    pub fn apply_decoded(&mut self, decoded: &Decoded<A::Event>) -> Result<(), ReplayError> {
+        let record = decoded.record();
+        if self.next_part != 0 {
+            return Err(ReplayError::Part {
+                stream: record.stream().clone(),
+                version: record.version(),
+                part: 0,
+            });
+        }
+        self.check_place(record.stream(), self.committed.next(), record.version())?;
+        for event in decoded.events() {
+            self.state.apply(event.event());
+        }
+        self.committed = record.version();
+        Ok(())
+    }
+
+    /// Whether an event of this stream and version can be taken in, where `expected` would be.
+    fn check_place(
+        &self,
+        of: &StreamId,
+        expected: Version,
+        version: Version,
+    ) -> Result<(), ReplayError> {
         let stream = self
             .stream
             .as_ref()
             .map_err(|error| ReplayError::Id(error.clone()))?;
-        if event.stream() != stream {
+        if of != stream {
             return Err(ReplayError::WrongStream {
                 expected: stream.clone(),
-                actual: event.stream().clone(),
+                actual: of.clone(),
             });
         }
         if !self.uncommitted.is_empty() {
@@ -131,22 +185,19 @@ impl<A: Aggregate> AggregateRoot<A> {
                 count: self.uncommitted.len(),
             });
         }
-        let expected = self.committed.next();
-        if event.version() != expected {
+        if version != expected {
             return Err(ReplayError::Hole {
                 stream: stream.clone(),
                 expected,
-                actual: event.version(),
+                actual: version,
             });
         }
-        if event.version().get() > Self::MAX_VERSION {
+        if version.get() > Self::MAX_VERSION {
             return Err(ReplayError::NoRoom {
                 stream: stream.clone(),
-                version: event.version(),
+                version,
             });
         }
-        self.state.apply(event.event());
-        self.committed = event.version();
         Ok(())
     }
 
@@ -310,6 +361,7 @@ where
             stream: self.stream.clone(),
             state: self.state.clone(),
             committed: self.committed,
+            next_part: self.next_part,
             uncommitted: self.uncommitted.clone(),
         }
     }

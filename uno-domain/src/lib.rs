@@ -61,7 +61,7 @@ pub use crate::{
     decider::{Decider, DeciderExt},
     decider_aggregate::{AggregateDecider, DeciderAggregate},
     entity::{ById, Entity},
-    snapshots::Snapshots,
+    snapshots::{Occasion, Snapshots},
     specification::{All, And, Any, Not, Or, Specification, all, any},
     state_stored::StateStored,
     typed_id::InvalidId,

@@ -156,7 +156,8 @@ impl EventBus {
         }))
     }
 
-    /// Calls `handler` for each event of its set: of one event type, or of all types of a set.
+    /// Calls `handler` for each event of its set: of one event type, or of all types of a set, under whatever name it is stored. For an
+    /// event that was split it is called part by part, up to the first that fails.
     ///
     /// The name is for reports; several handlers may have the same.
     pub fn subscribe<E: EventSet, Form>(
@@ -175,7 +176,12 @@ impl EventBus {
         handler: impl IntoEventHandler<E, Form>,
     ) -> HandlerHandle {
         let target = target::typed(handler.into_handler().within(&options.layers));
-        self.add(name.into(), Interest::in_set::<E>(), options, target)
+        self.add(
+            name.into(),
+            Interest::in_set::<E>(&self.0.decoder),
+            options,
+            target,
+        )
     }
 
     /// Calls `handler` for each recorded event of a topic, whatever its type.

@@ -106,13 +106,14 @@ impl SubscriptionManager {
     /// Adds a subscription, which does nothing until it is started.
     ///
     /// # Errors
-    /// [`Duplicate`](SubscriptionError::Duplicate) when the name is taken.
+    /// [`Duplicate`](SubscriptionError::Duplicate) when the name is taken; [`Events`](SubscriptionError::Events) when old versions of an
+    /// event that its handler is for can't be read.
     pub fn subscribe(&self, subscription: Subscription) -> Result<(), SubscriptionError> {
         let mut entries = self.entries();
         if entries.contains_key(subscription.name()) {
             return Err(SubscriptionError::Duplicate(subscription.name().clone()));
         }
-        let spec = subscription.prepare(&self.shared.decoder, &self.shared.subscriptions);
+        let spec = subscription.prepare(&self.shared.decoder, &self.shared.subscriptions)?;
         let (name, board) = (spec.name.clone(), self.shared.board.clone());
         entries.insert(name, Arc::new(Entry::new(spec, board)));
         Ok(())

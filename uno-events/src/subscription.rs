@@ -13,7 +13,8 @@ use std::{
 };
 
 use uno_core::{
-    Decoder, EventFilter, EventSet, RecordedEvent, SubscriptionName, SubscriptionStore,
+    Decoder, EventFilter, EventSet, RecordedEvent, RegistrationError, SubscriptionName,
+    SubscriptionStore,
 };
 
 use self::handler_consumer::{HandlerConsumer, RecordedTarget, TypedTarget};
@@ -64,8 +65,11 @@ type KeyOf = Box<dyn Fn(&RecordedEvent) -> String + Send + Sync>;
 /// What a subscription feeds. A handler becomes a consumer once the manager gives it a decoder and a checkpoint store.
 enum Feeds {
     Consumer(Arc<dyn Consumer>),
-    Handler(Box<dyn FnOnce(HandlerNeeds) -> Arc<dyn Consumer> + Send + Sync>),
+    Handler(Box<dyn FnOnce(HandlerNeeds) -> Made + Send + Sync>),
 }
+
+/// What becomes of a handler.
+type Made = Result<Arc<dyn Consumer>, RegistrationError>;
 
 /// What a handler needs to be a consumer.
 struct HandlerNeeds {
@@ -109,7 +113,11 @@ impl Subscription {
         let target = |needs: HandlerNeeds| TypedTarget::new(handler, needs.decoder);
         Self::with_target(name, replay, |needs| {
             let (checkpoints, time_limit) = (Arc::clone(&needs.checkpoints), needs.time_limit);
-            HandlerConsumer::new(target(needs), checkpoints, time_limit)
+            Ok(HandlerConsumer::new(
+                target(needs)?,
+                checkpoints,
+                time_limit,
+            ))
         })
     }
 
@@ -125,16 +133,20 @@ impl Subscription {
     ) -> Self {
         let target = RecordedTarget::new(handler.into_handler(), filter);
         Self::with_target(name, replay, |needs| {
-            HandlerConsumer::new(target, needs.checkpoints, needs.time_limit)
+            Ok(HandlerConsumer::new(
+                target,
+                needs.checkpoints,
+                needs.time_limit,
+            ))
         })
     }
 
     fn with_target<C: Consumer>(
         name: SubscriptionName,
         replay: Replay,
-        consumer: impl FnOnce(HandlerNeeds) -> C + Send + Sync + 'static,
+        consumer: impl FnOnce(HandlerNeeds) -> Result<C, RegistrationError> + Send + Sync + 'static,
     ) -> Self {
-        let feeds = Feeds::Handler(Box::new(move |needs| Arc::new(consumer(needs))));
+        let feeds = Feeds::Handler(Box::new(move |needs| Ok(Arc::new(consumer(needs)?) as _)));
         Self::with(name, replay, Self::HANDLER_BATCH, feeds)
     }
 
@@ -253,7 +265,11 @@ impl Subscription {
     }
 
     /// The description that the manager keeps.
-    pub(crate) fn prepare(self, decoder: &Decoder, store: &Arc<dyn SubscriptionStore>) -> Prepared {
+    pub(crate) fn prepare(
+        self,
+        decoder: &Decoder,
+        store: &Arc<dyn SubscriptionStore>,
+    ) -> Result<Prepared, RegistrationError> {
         let (consumer, time_limit) = match self.feeds {
             Feeds::Consumer(consumer) => (consumer, self.time_limit),
             // The limit of a handler is for one event, and its consumer enforces it.
@@ -264,12 +280,12 @@ impl Subscription {
                         decoder,
                         checkpoints,
                         time_limit: self.time_limit,
-                    }),
+                    })?,
                     None,
                 )
             }
         };
-        Prepared {
+        Ok(Prepared {
             name: self.name,
             group: self.group,
             replay: self.replay,
@@ -281,7 +297,7 @@ impl Subscription {
             parking: self.parking,
             key: self.key,
             consumer,
-        }
+        })
     }
 }
 

@@ -37,6 +37,8 @@ use crate::{runtime::Runtime, set::Member};
 /// * `version = N`: which shape of the event the type has; 1 unless it is given.
 /// * `upcast(1 = step, 2 = step)`: the steps from each older version to the next: functions or closures from
 ///   `serde_json::Value` to `serde_json::Value` or to a `Result` of one. The chain must be complete.
+/// * `upcast(1: OrderPlacedV1, 2: OrderPlacedV2)`: steps between types, each `Into` the next and the last one into this type.
+/// * `formerly("…", "…")`: names that it was stored under before, in the same versions.
 /// * `upcast_elsewhere`: steps that are missing here are registered with the decoder at run time.
 /// * `crate = "path"`: where `uno_core` is to be found, if not under its own name.
 #[proc_macro_derive(CoreEvent, attributes(event))]
@@ -74,6 +76,7 @@ pub fn uno_event(input: TokenStream) -> TokenStream {
 /// Two variants for one event type do not compile, and neither do two event types with one stored name.
 ///
 /// # Options
+/// * `#[event(ignore("…", "…"))]`: stored names that whoever reads whole streams as this set passes over.
 /// * `#[event(crate = "path")]`: where `uno_core` is to be found, if not under its own name.
 #[proc_macro_derive(CoreEventSet, attributes(event))]
 pub fn core_event_set(input: TokenStream) -> TokenStream {

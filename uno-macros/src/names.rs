@@ -32,6 +32,30 @@ pub(crate) fn stored_name(
     name
 }
 
+/// Names that were given beside the one of today: each can be stored, and none comes twice.
+pub(crate) fn other_names(
+    given: Option<&Vec<LitStr>>,
+    today: Option<&str>,
+    errors: &mut Errors,
+) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for given in given.into_iter().flatten() {
+        let name = given.value();
+        if !is_name(&name) {
+            errors.at(
+                given,
+                format_args!("{name:?} can't be a stored name: {RULE}"),
+            );
+        } else if today == Some(&*name) {
+            errors.at(given, format_args!("{name:?} is the name of today"));
+        } else if names.contains(&name) {
+            errors.at(given, format_args!("{name:?} is given twice"));
+        }
+        names.push(name);
+    }
+    names
+}
+
 const RULE: &str = "it starts with a lower-case letter, goes on with lower-case letters, digits, `_` and `.`, and has at most 128 characters";
 
 /// The rule of `uno_core::EventName`, repeated here because a macro can't call the crate it writes code for.

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenTree};
 use syn::{
-    Attribute, Data, DeriveInput, Expr, Field, LitInt, LitStr, Path, Token,
+    Attribute, Data, DeriveInput, Expr, Field, LitInt, LitStr, Path, Token, Type,
     ext::IdentExt as _,
     parenthesized,
     parse::{Parse, ParseStream},
@@ -18,12 +18,22 @@ pub(crate) struct Options {
     pub(crate) version: Option<LitInt>,
     pub(crate) upcast: Option<Vec<Step>>,
     pub(crate) upcast_elsewhere: Option<Ident>,
+    pub(crate) formerly: Option<Vec<LitStr>>,
+    pub(crate) ignore: Option<Vec<LitStr>>,
 }
 
-/// One step of an upcast chain: `1 = rename_weight`.
+/// One step of an upcast chain.
 pub(crate) struct Step {
     pub(crate) from: LitInt,
-    pub(crate) function: Expr,
+    pub(crate) how: How,
+}
+
+/// How a step is taken.
+pub(crate) enum How {
+    /// `1 = rename_weight`: by a function on the tree.
+    Function(Expr),
+    /// `1: OrderPlacedV1`: the type of the old shape turns into the next one.
+    From(Type),
 }
 
 impl Options {
@@ -76,6 +86,8 @@ impl Options {
             "name" => self.name.replace(value(stream)?).is_none(),
             "version" => self.version.replace(value(stream)?).is_none(),
             "upcast" => self.upcast.replace(steps(stream)?).is_none(),
+            "formerly" => self.formerly.replace(names(stream)?).is_none(),
+            "ignore" => self.ignore.replace(names(stream)?).is_none(),
             _ => self.upcast_elsewhere.replace(key.clone()).is_none(),
         };
         if first {
@@ -109,14 +121,25 @@ fn steps(stream: ParseStream<'_>) -> syn::Result<Vec<Step>> {
     parenthesized!(content in stream);
     let steps = content.parse_terminated(
         |step| {
-            Ok(Step {
-                from: step.parse()?,
-                function: value(step)?,
-            })
+            let from = step.parse()?;
+            let how = if step.peek(Token![:]) {
+                step.parse::<Token![:]>()?;
+                How::From(step.parse()?)
+            } else {
+                How::Function(value(step)?)
+            };
+            Ok(Step { from, how })
         },
         Token![,],
     )?;
     Ok(steps.into_iter().collect())
+}
+
+fn names(stream: ParseStream<'_>) -> syn::Result<Vec<LitStr>> {
+    let content;
+    parenthesized!(content in stream);
+    let names = content.parse_terminated(|name| name.parse::<LitStr>(), Token![,])?;
+    Ok(names.into_iter().collect())
 }
 
 /// After an error, goes on with the next option, so that its errors are seen as well.

@@ -8,6 +8,7 @@ use syn::{Data, DeriveInput, Fields, Type, Variant, spanned::Spanned as _};
 
 use crate::{
     errors::Errors,
+    names::other_names,
     options::{Options, refuse_generics},
     runtime::Runtime,
 };
@@ -38,7 +39,12 @@ pub(crate) fn expand(
 ) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     let noun = member.noun();
-    let options = Options::read(input, noun, &["crate"], &mut errors);
+    let known: &[&str] = match member {
+        Member::Event => &["ignore", "crate"],
+        Member::Command => &["crate"],
+    };
+    let options = Options::read(input, noun, known, &mut errors);
+    let ignored = other_names(options.ignore.as_ref(), None, &mut errors);
     let article = if noun == "event" { "an" } else { "a" };
     refuse_generics(input, &format!("{article} {noun} set"), &mut errors);
     let variants = payloads(input, noun, &mut errors);
@@ -50,7 +56,7 @@ pub(crate) fn expand(
         .map(|(index, variant)| Code::new(index, *variant))
         .collect();
     let items = match member {
-        Member::Event => event_set(&input.ident, &members),
+        Member::Event => event_set(&input.ident, &members, &ignored),
         Member::Command => command_set(&input.ident, &members),
     };
     Ok(runtime.wrap(options.path.as_ref(), &items))
@@ -130,7 +136,7 @@ impl<'i> Code<'i> {
     }
 }
 
-fn event_set(ident: &Ident, members: &[Code<'_>]) -> TokenStream {
+fn event_set(ident: &Ident, members: &[Code<'_>], ignored: &[String]) -> TokenStream {
     let variants = &members
         .iter()
         .map(|member| member.variant)
@@ -147,12 +153,23 @@ fn event_set(ident: &Ident, members: &[Code<'_>]) -> TokenStream {
         &quote!(is_first_event),
     );
     let froms = froms(ident, members);
+    let known = ignored.iter().map(|name| {
+        let message = format!("{name:?} is the name of an event of the set, and can't be ignored");
+        quote! {
+            const _: () = ::core::assert!(
+                !__uno::is_event(<#ident as __uno::EventSet>::EVENTS, #name),
+                #message,
+            );
+        }
+    });
     quote! {
+        #(#known)*
         #declarations
 
         #[automatically_derived]
         impl __uno::EventSet for #ident {
             const EVENTS: &'static [__uno::EventDescriptor] = &[#(#constants.descriptor()),*];
+            const IGNORED: &'static [&'static str] = &[#(#ignored),*];
 
             fn descriptor(&self) -> __uno::EventDescriptor {
                 match self {
@@ -172,6 +189,28 @@ fn event_set(ident: &Ident, members: &[Code<'_>]) -> TokenStream {
             ) -> ::core::option::Option<::core::result::Result<Self, __uno::JsonError>> {
                 #(if name == #constants.descriptor().name() {
                     return ::core::option::Option::Some(#constants.from_json(payload).map(Self::#variants));
+                })*
+                ::core::option::Option::None
+            }
+
+            fn from_older(
+                name: &str,
+                version: __uno::SchemaVersion,
+                payload: &str,
+            ) -> ::core::option::Option<::core::result::Result<Self, __uno::JsonError>> {
+                #(if name == #constants.descriptor().name() {
+                    let event = #constants.from_older(version, payload)?;
+                    return ::core::option::Option::Some(event.map(Self::#variants));
+                })*
+                ::core::option::Option::None
+            }
+
+            fn from_tree(
+                name: &str,
+                payload: __uno::Value,
+            ) -> ::core::option::Option<::core::result::Result<Self, __uno::JsonError>> {
+                #(if name == #constants.descriptor().name() {
+                    return ::core::option::Option::Some(#constants.from_tree(payload).map(Self::#variants));
                 })*
                 ::core::option::Option::None
             }

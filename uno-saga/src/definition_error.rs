@@ -1,6 +1,6 @@
 //! [`DefinitionError`]: what is wrong with a saga before it runs.
 
-use uno_core::NameError;
+use uno_core::RegistrationError;
 
 use crate::StepsError;
 
@@ -8,9 +8,9 @@ use crate::StepsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
-    /// An event has a name that can't be stored.
+    /// An event has a name that can't be stored, or old versions of it can't be read.
     #[error(transparent)]
-    EventName(#[from] NameError),
+    Events(#[from] RegistrationError),
     /// Its steps can't be run.
     #[error(transparent)]
     Steps(#[from] StepsError),

@@ -18,7 +18,6 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uno_core::{
     AppendError, Backend, CommandDescriptor, CommandSet, CommitError, Decoder, EventFilter,
-    EventName, EventSet,
 };
 use uno_cqrs::{CommandBus, CommandWorker, SagaEntry};
 use uno_uow::RetryPolicy;
@@ -140,10 +139,7 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
     /// When the saga's definition can't be run, or one of its events has a name that can't be stored.
     pub fn new(backend: Arc<B>, decoder: Decoder) -> Result<Self, DefinitionError> {
         S::check()?;
-        let names = S::Event::EVENTS
-            .iter()
-            .map(|event| EventName::new(event.name()));
-        let filter = EventFilter::all().names(names.collect::<Result<Vec<_>, _>>()?);
+        let filter = decoder.filter::<S::Event>()?;
         let inner = Inner {
             backend,
             decoder,

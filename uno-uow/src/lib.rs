@@ -93,8 +93,10 @@ mod retry_budget;
 mod runner;
 mod savepoint;
 mod slot;
+mod snapshot_keeper;
 mod state_repository;
 pub mod telemetry;
+mod time_travel;
 mod unit_of_work;
 mod warm;
 
@@ -107,7 +109,9 @@ pub use crate::{
     runner::{RunError, Runner},
     savepoint::{Savepoint, SavepointError},
     slot::{Tracked, TrackedState},
+    snapshot_keeper::SnapshotCounts,
     state_repository::StateRepository,
+    time_travel::{AggregateDiff, FieldChange, Moment},
     unit_of_work::{StagingError, UnitOfWork},
     warm::{Handover, Warm},
 };

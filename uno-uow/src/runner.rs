@@ -13,12 +13,16 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use uno_core::{
     AppendError, Backend, BoxError, Commit, CommitError, CorrelationId, Decoder, Metadata, Receipt,
-    Stale, StoreError, StreamId,
+    Snapshot, Stale, StoreError, StreamId,
 };
 
 use crate::{
-    CommandError, Handover, RetryBudget, RetryPolicy, StagingError, UnitOfWork, Warm,
-    command_error::store_error, telemetry, unit_of_work::Slots,
+    CommandError, Handover, RetryBudget, RetryPolicy, SnapshotCounts, StagingError, UnitOfWork,
+    Warm,
+    command_error::store_error,
+    snapshot_keeper::SnapshotKeeper,
+    telemetry,
+    unit_of_work::{Collection, Slots},
 };
 
 tokio::task_local! {
@@ -32,6 +36,7 @@ pub struct Runner<B: Backend> {
     decoder: Decoder,
     retry: RetryPolicy,
     budget: RetryBudget,
+    snapshots: Arc<SnapshotKeeper>,
 }
 
 impl<B: Backend> Runner<B> {
@@ -44,6 +49,7 @@ impl<B: Backend> Runner<B> {
             decoder: Decoder::new(),
             retry: RetryPolicy::default(),
             budget: RetryBudget::default(),
+            snapshots: Arc::new(SnapshotKeeper::new()),
         }
     }
 
@@ -80,13 +86,35 @@ impl<B: Backend> Runner<B> {
         &self.decoder
     }
 
+    pub(crate) fn keeper(&self) -> &SnapshotKeeper {
+        &self.snapshots
+    }
+
     /// Begins a unit of work that the caller commits with [`commit`](Self::commit), or drops.
     ///
     /// Its events and commands carry this metadata; without a correlation id, one starts here.
     #[must_use]
     pub fn begin(&self, metadata: Metadata) -> UnitOfWork<B> {
         let metadata = correlated(metadata);
-        UnitOfWork::new(Arc::clone(&self.backend), self.decoder.clone(), metadata)
+        UnitOfWork::new(
+            Arc::clone(&self.backend),
+            self.decoder.clone(),
+            Arc::clone(&self.snapshots),
+            metadata,
+        )
+    }
+
+    /// What became of snapshots so far, in this runner and its clones.
+    #[must_use]
+    pub fn snapshot_counts(&self) -> SnapshotCounts {
+        self.snapshots.counts()
+    }
+
+    /// Waits until every snapshot that is stored [in the background](uno_domain::Snapshots::in_background) is stored or given up.
+    ///
+    /// A program that ends without it loses shortcuts, and nothing else.
+    pub async fn snapshots_settled(&self) {
+        self.snapshots.settled().await;
     }
 
     /// Commits a unit of work: everything in it, or nothing.
@@ -98,18 +126,22 @@ impl<B: Backend> Runner<B> {
     /// Dropping the future commits everything, or nothing.
     pub async fn commit(&self, uow: UnitOfWork<B>) -> Result<Receipt, RunError> {
         self.refuse_nesting()?;
-        let (commit, _) = uow.into_commit().map_err(RunError::Staging)?;
-        self.carry_out(commit).await
+        let collection = uow.into_commit().map_err(RunError::Staging)?;
+        self.carry_out(collection.commit, collection.afterwards)
+            .await
     }
 
-    async fn carry_out(&self, commit: Commit<B::Tx>) -> Result<Receipt, RunError> {
+    /// Commits, and has the snapshots stored that come after it: not before, for only the commit proves what they were made of.
+    async fn carry_out(
+        &self,
+        commit: Commit<B::Tx>,
+        snapshots: Vec<Snapshot>,
+    ) -> Result<Receipt, RunError> {
         let (streams, events) = (commit.appends.len(), count_events(&commit));
         let span = tracing::debug_span!(telemetry::COMMIT, streams, events);
-        self.backend
-            .commit(commit)
-            .instrument(span)
-            .await
-            .map_err(RunError::from)
+        let receipt = self.backend.commit(commit).instrument(span).await?;
+        self.snapshots.keep(&self.backend, snapshots);
+        Ok(receipt)
     }
 
     /// Refuses what would be a unit of work within another: it would commit by itself, so that the outer one could not undo it.
@@ -284,10 +316,13 @@ impl<B: Backend> Runner<B> {
                     _ => return Err(RunError::Command(error)),
                 },
             };
-            let (commit, slots) = uow.into_commit().map_err(RunError::Staging)?;
+            let collection = uow.into_commit().map_err(RunError::Staging)?;
             let committed = match handover.as_deref_mut() {
-                Some(handover) => self.pass_on(commit, &slots, handover, first).await,
-                None => self.carry_out(commit).await,
+                Some(handover) => self.pass_on(collection, handover, first).await,
+                None => {
+                    self.carry_out(collection.commit, collection.afterwards)
+                        .await
+                }
             };
             let error = match committed {
                 Ok(receipt) => return Ok((value, receipt)),
@@ -322,23 +357,27 @@ impl<B: Backend> Runner<B> {
     /// Commits, and passes on what that leaves: at once if `early` and nothing else than aggregates is changed, else when it is done.
     async fn pass_on(
         &self,
-        commit: Commit<B::Tx>,
-        slots: &Slots<B>,
+        collection: Collection<B>,
         handover: &mut dyn Handover,
         early: bool,
     ) -> Result<Receipt, RunError> {
+        let Collection {
+            commit,
+            slots,
+            afterwards,
+        } = collection;
         // States, rows and documents are not handed on: whoever read them now would read what this is about to change.
         let early = early && commit.documents.is_empty() && commit.work.is_empty();
-        let snapshots = commit.snapshots.iter();
+        let snapshots = commit.snapshots.iter().chain(&afterwards);
         let snapshots: Vec<_> = snapshots
             .map(|snapshot| snapshot.stream().clone())
             .collect();
-        let mut committing = pin!(self.carry_out(commit));
+        let mut committing = pin!(self.carry_out(commit, afterwards));
         if early {
             // Asked once, the store has the commit, or has it in line: what follows comes after it.
             let begun = poll_fn(|context| Poll::Ready(committing.as_mut().poll(context))).await;
             if !matches!(begun, Poll::Ready(Err(_))) {
-                handover.pass_on(kept(slots, &snapshots));
+                handover.pass_on(kept(&slots, &snapshots));
             }
             return match begun {
                 Poll::Ready(result) => result,
@@ -347,7 +386,7 @@ impl<B: Backend> Runner<B> {
         }
         let result = committing.await;
         if result.is_ok() {
-            handover.pass_on(kept(slots, &snapshots));
+            handover.pass_on(kept(&slots, &snapshots));
         }
         result
     }
@@ -401,6 +440,7 @@ impl<B: Backend> Clone for Runner<B> {
             decoder: self.decoder.clone(),
             retry: self.retry,
             budget: self.budget.clone(),
+            snapshots: Arc::clone(&self.snapshots),
         }
     }
 }

@@ -23,8 +23,15 @@ pub use self::{events::Tracked, state::TrackedState};
 pub(crate) struct Collected {
     pub(crate) append: Option<StreamAppend>,
     pub(crate) unchanged: Option<(StreamId, Version)>,
-    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) snapshot: Option<DueSnapshot>,
     pub(crate) document: Option<DocumentWrite>,
+}
+
+/// A snapshot that is due, and when it is stored.
+pub(crate) struct DueSnapshot {
+    pub(crate) snapshot: Snapshot,
+    /// After the commit, and not within it.
+    pub(crate) in_background: bool,
 }
 
 /// Why a slot can't be collected, or brought back.

@@ -6,7 +6,7 @@
 //! | [`CONFLICT`] | debug | `attempt` |
 //! | [`GAVE_UP`] | info | `attempts`, `why` (`attempts`, `time` or `budget`) |
 //! | [`SNAPSHOT_REJECTED`] | warn | `stream`, `version`, `why` |
-//! | [`SNAPSHOT_SKIPPED`] | warn | `stream`, `version` |
+//! | [`SNAPSHOT_SKIPPED`] | warn | `stream`, `version`, `why` |
 //!
 //! Fields carry ids, versions and counts only: payloads and the texts of errors may hold secrets.
 
@@ -18,5 +18,5 @@ pub const CONFLICT: &str = "uno.uow.conflict";
 pub const GAVE_UP: &str = "uno.uow.gave_up";
 /// Event: a snapshot was not believed, and the events were folded instead.
 pub const SNAPSHOT_REJECTED: &str = "uno.uow.snapshot_rejected";
-/// Event: a snapshot was due and could not be made; the events are stored all the same.
+/// Event: a snapshot was due and was not stored; the events are stored all the same.
 pub const SNAPSHOT_SKIPPED: &str = "uno.uow.snapshot_skipped";

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, pin::Pin, sync::Arc};
 use serde::Serialize;
 use uno_core::{
     Acknowledgement, Backend, BoxError, Command, Commit, Decoder, DocumentWrite, EncodeError,
-    InboxWrite, Metadata, NewMessage, Payload, Refusal, StreamId, Version,
+    InboxWrite, Metadata, NewMessage, Payload, Refusal, Snapshot, StreamId, Version,
 };
 use uno_domain::{Aggregate, AggregateRoot};
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use crate::{
     load::{LoadError, Loaded, load},
     savepoint::Mark,
     slot::{AnySlot, CollectError, Slot, Tracked},
+    snapshot_keeper::SnapshotKeeper,
     warm::Warm,
 };
 
@@ -61,6 +62,7 @@ use crate::{
 pub struct UnitOfWork<B: Backend> {
     pub(crate) backend: Arc<B>,
     pub(crate) decoder: Decoder,
+    snapshots: Arc<SnapshotKeeper>,
     metadata: Metadata,
     /// In the order of loading, so that commits lock streams in an order that does not depend on hashing.
     pub(crate) slots: Slots<B>,
@@ -80,14 +82,28 @@ pub struct UnitOfWork<B: Backend> {
 /// The things of a unit of work.
 pub(crate) type Slots<B> = Vec<Arc<dyn AnySlot<B>>>;
 
+/// What a unit of work comes to.
+pub(crate) struct Collection<B: Backend> {
+    pub(crate) commit: Commit<B::Tx>,
+    pub(crate) slots: Slots<B>,
+    /// The snapshots that are to be stored once it is committed.
+    pub(crate) afterwards: Vec<Snapshot>,
+}
+
 /// Completes a commit.
 pub(crate) type Finishing<Tx> = Box<dyn FnOnce(&mut Commit<Tx>) -> Result<(), StagingError> + Send>;
 
 impl<B: Backend> UnitOfWork<B> {
-    pub(crate) fn new(backend: Arc<B>, decoder: Decoder, metadata: Metadata) -> Self {
+    pub(crate) fn new(
+        backend: Arc<B>,
+        decoder: Decoder,
+        snapshots: Arc<SnapshotKeeper>,
+        metadata: Metadata,
+    ) -> Self {
         Self {
             backend,
             decoder,
+            snapshots,
             metadata,
             slots: Vec::new(),
             places: HashMap::new(),
@@ -159,7 +175,8 @@ impl<B: Backend> UnitOfWork<B> {
             self.relies_on_warm = true;
             return Ok((loaded, true));
         }
-        let loaded = load::<A, B>(&self.backend, &self.decoder, id, stream).await?;
+        let loaded =
+            load::<A, B>(&self.backend, &self.decoder, &self.snapshots, id, stream).await?;
         Ok((loaded, false))
     }
 
@@ -169,7 +186,7 @@ impl<B: Backend> UnitOfWork<B> {
         loaded: Loaded<A>,
         warm: bool,
     ) -> Tracked<A> {
-        let tracked = self.track(stream, loaded.root, loaded.snapshot);
+        let tracked = self.track(stream, loaded);
         if warm {
             // Also if nothing is recorded on it: nobody has looked whether this is what is stored.
             tracked.assert_unchanged();
@@ -203,16 +220,11 @@ impl<B: Backend> UnitOfWork<B> {
         if self.places.contains_key(&stream) {
             return Err(LoadError::AlreadyTracked(stream));
         }
-        Ok(self.track(stream, AggregateRoot::new(id.clone()), Version::EMPTY))
+        Ok(self.track(stream, Loaded::new(AggregateRoot::new(id.clone()))))
     }
 
-    fn track<A: Aggregate>(
-        &mut self,
-        stream: StreamId,
-        root: AggregateRoot<A>,
-        snapshot: Version,
-    ) -> Tracked<A> {
-        let (slot, tracked) = Slot::lend_new(stream.clone(), root, snapshot);
+    fn track<A: Aggregate>(&mut self, stream: StreamId, loaded: Loaded<A>) -> Tracked<A> {
+        let (slot, tracked) = Slot::lend_new(stream.clone(), loaded, &self.snapshots);
         self.keep(stream, slot);
         tracked
     }
@@ -321,8 +333,9 @@ impl<B: Backend> UnitOfWork<B> {
         self.finishing.push(Box::new(complete));
     }
 
-    /// Collects what was recorded, and gives back the slots. Every guard must have been dropped.
-    pub(crate) fn into_commit(mut self) -> Result<(Commit<B::Tx>, Slots<B>), StagingError> {
+    /// Collects what was recorded. Every guard must have been dropped.
+    pub(crate) fn into_commit(mut self) -> Result<Collection<B>, StagingError> {
+        let mut afterwards = Vec::new();
         for slot in &self.slots {
             let collected = slot.collect(&self.metadata).map_err(|error| match error {
                 CollectError::StillLent(stream) => StagingError::StillLent(stream),
@@ -332,13 +345,20 @@ impl<B: Backend> UnitOfWork<B> {
             })?;
             self.commit.appends.extend(collected.append);
             self.commit.unchanged.extend(collected.unchanged);
-            self.commit.snapshots.extend(collected.snapshot);
+            match collected.snapshot {
+                Some(due) if due.in_background => afterwards.push(due.snapshot),
+                due => self.commit.snapshots.extend(due.map(|due| due.snapshot)),
+            }
             self.commit.documents.extend(collected.document);
         }
         for complete in self.finishing {
             complete(&mut self.commit)?;
         }
-        Ok((self.commit, self.slots))
+        Ok(Collection {
+            commit: self.commit,
+            slots: self.slots,
+            afterwards,
+        })
     }
 }
 

@@ -165,9 +165,10 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn documents<P: DocumentProjection>(mut self, projection: P) -> Self {
         let entry = ProjectionEntry::documents::<P>();
         self.catalogue.projections.push(entry);
+        self.catalogue.add_events::<P::Event>();
         self.consumer(P::NAME, |backend, decoder| {
             DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)
+                .map_err(BuildError::Events)
         })
     }
 
@@ -176,9 +177,10 @@ impl<B: Backend> UnoBuilder<B> {
     pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
         let entry = ProjectionEntry::rows::<P, B>();
         self.catalogue.projections.push(entry);
+        self.catalogue.add_events::<P::Event>();
         self.consumer(P::NAME, |backend, decoder| {
             Projector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::EventName)
+                .map_err(BuildError::Events)
         })
     }
 
@@ -222,8 +224,10 @@ impl<B: Backend> UnoBuilder<B> {
         handler: impl IntoEventHandler<E, Form> + Send + 'static,
     ) -> Self {
         self.catalogue.handlers.push(HandlerEntry::of::<E>(name));
+        self.catalogue.add_events::<E>();
         let name = name.to_owned();
-        self.parts.push(Box::new(move |_, _| {
+        self.parts.push(Box::new(move |_, decoder| {
+            decoder.check::<E>()?;
             Ok(Subscription::handler(
                 SubscriptionName::new(name)?,
                 replay,
@@ -281,9 +285,10 @@ impl<B: Backend> UnoBuilder<B> {
         catalogue.add_commands(&commands);
         catalogue.add_queries(&queries);
         #[cfg(feature = "saga")]
-        catalogue
-            .sagas
-            .extend(sagas.iter().map(|saga| saga.describe()));
+        for saga in &sagas {
+            saga.describe(&mut catalogue);
+        }
+        let bus = EventBus::builder().decoder(self.decoder.clone()).build();
         Ok(Uno {
             backend: self.backend,
             decoder: self.decoder,
@@ -293,7 +298,7 @@ impl<B: Backend> UnoBuilder<B> {
             commands,
             queries,
             catalogue,
-            bus: EventBus::new(),
+            bus,
             subscriptions,
             #[cfg(feature = "saga")]
             sagas,

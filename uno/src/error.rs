@@ -1,6 +1,6 @@
 //! Errors of building, starting, waiting for and stopping an application.
 
-use uno_core::{NameError, StoreError, SubscriptionName, SubscriptionNameError};
+use uno_core::{RegistrationError, StoreError, SubscriptionName, SubscriptionNameError};
 use uno_cqrs::RegisterError;
 
 /// What is wrong with what an application is made of.
@@ -16,9 +16,9 @@ pub enum BuildError {
     /// Two subscriptions, read models or sagas have the same name.
     #[error("two subscriptions are named {0}")]
     DuplicateSubscription(SubscriptionName),
-    /// An event whose name can't be stored.
+    /// An event whose name can't be stored, or old versions of which can't be read.
     #[error(transparent)]
-    EventName(NameError),
+    Events(#[from] RegistrationError),
     /// The definition of a saga can't be run.
     #[cfg(feature = "saga")]
     #[error("the saga {saga} can't be run")]
@@ -42,7 +42,7 @@ pub enum BuildError {
 impl BuildError {
     pub(crate) fn of_saga(saga: &'static str, error: uno_saga::DefinitionError) -> Self {
         match error {
-            uno_saga::DefinitionError::EventName(error) => Self::EventName(error),
+            uno_saga::DefinitionError::Events(error) => Self::Events(error),
             source => Self::Saga { saga, source },
         }
     }

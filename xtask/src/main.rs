@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask verify`, `fix`, `tidy`, `test`, `torture` and `pg`.
+//! Project automation: `cargo xtask verify`, `fix`, `tidy`, `test`, `torture`, `cases` and `pg`.
 //!
 //! `verify` only reads the tree and `fix` only writes it, so that anybody, and any machine, can run the first at any time.
 
@@ -9,6 +9,7 @@
 )]
 
 mod cargo;
+mod cases;
 mod fix;
 mod pg;
 mod postgres;
@@ -32,6 +33,7 @@ usage: cargo xtask <command>
   tidy              the rules of this workspace that no other tool knows
   test [-- args]    all tests, with a PostgreSQL; args go to the test runner
   torture campaign  tries to break the stores: log, cancel or duel, with --help for what each takes
+  cases N           property tests of old events and codecs, with N cases
   pg -- command     runs a command with a throw-away PostgreSQL in DATABASE_URL
 ";
 
@@ -56,6 +58,7 @@ fn run() -> Result<ExitCode> {
         (Some("tidy"), []) => tidy::run(),
         (Some("test"), []) => test::run(&[]),
         (Some("test"), [dashes, args @ ..]) if dashes == "--" => test::run(args),
+        (Some("cases"), [cases]) => cases::run(cases),
         (Some("torture"), args @ [_, ..]) => torture::run(args),
         (Some("pg"), [dashes, program, args @ ..]) if dashes == "--" => pg::run(program, args),
         (Some(postgres::GUARD_COMMAND), [directory, binaries, account]) => {

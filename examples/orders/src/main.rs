@@ -16,10 +16,13 @@ mod ids;
 mod import;
 mod input;
 mod money;
+mod old;
 mod outside;
 mod read_models;
 mod report;
 mod store;
+#[cfg(test)]
+mod stored;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -41,6 +41,13 @@ fn the_json_is_as_it_was() {
         "a catalogue of format 2 is not known here"
     );
     assert!(Catalogue::from_json("{}").is_err());
+    // A text of before there were events in it.
+    let mut older: serde_json::Value = serde_json::from_str(golden).unwrap();
+    older.as_object_mut().unwrap().remove("events").unwrap();
+    let mut expected = catalogue;
+    expected.events.clear();
+    let older = Catalogue::from_json(&older.to_string()).unwrap();
+    assert_eq!(older, expected);
 }
 
 #[test]

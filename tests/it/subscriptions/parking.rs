@@ -292,7 +292,7 @@ async fn beyond_the_limit_it_stops_before_the_event() {
 #[tokio::test(start_paused = true)]
 async fn a_malformed_event_is_parked_and_one_of_newer_code_is_left_to_that() {
     #[derive(uno_core::Event, serde::Serialize, serde::Deserialize)]
-    #[event(name = "noted", version = 2, upcast_elsewhere)]
+    #[event(name = "noted", version = 2, upcast(1 = |old| old))]
     struct Newer {
         n: u32,
     }

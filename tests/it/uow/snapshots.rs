@@ -5,12 +5,14 @@ use std::sync::Arc;
 use uno_core::{
     Backend, Commit, EventId, Metadata, Payload, Snapshot, StreamId, Transactional, Version,
 };
-use uno_domain::{Aggregate, AggregateRoot};
+use uno_domain::{Aggregate, AggregateRoot, Snapshots};
 use uno_testkit::conformance::{BackendHarness, Harness};
 use uno_uow::Runner;
 
+use serde::{Deserialize, Serialize};
+
 use crate::support::{
-    account::{Account, Moved, account},
+    account::{Account, AccountEvent, Moved, account, slip_in},
     log,
 };
 
@@ -154,4 +156,120 @@ pub(super) async fn after_a_doubtful_snapshot_a_new_one_is_made<H: BackendHarnes
     move_cents(store, 1).await;
     assert_eq!(snapshot_version(store).await, 4);
     assert_eq!(account(store, "ada").await.balance, 4);
+}
+
+/// The same account under policies of its own.
+#[derive(Serialize, Deserialize, Default, Clone, Debug, PartialEq)]
+struct Watched<const POLICY: u8> {
+    balance: i64,
+}
+
+const IN_BACKGROUND: u8 = 0;
+const IN_DEBT: u8 = 1;
+
+impl<const POLICY: u8> Aggregate for Watched<POLICY> {
+    const CATEGORY: &'static str = "account";
+    type Id = String;
+    type Event = AccountEvent;
+
+    fn apply(&mut self, event: &AccountEvent) {
+        if let AccountEvent::Moved(moved) = event {
+            self.balance += moved.cents;
+        }
+    }
+
+    fn snapshots() -> Option<Snapshots<Self>> {
+        Some(match POLICY {
+            IN_BACKGROUND => Snapshots::every(2).in_background(),
+            _ => Snapshots::when(|account: &Self| account.balance < 0).at_least(2),
+        })
+    }
+}
+
+/// One movement, in a unit of work that is not committed yet.
+async fn moved<const POLICY: u8, B: Backend>(
+    runner: &Runner<B>,
+    cents: i64,
+) -> uno_uow::UnitOfWork<B> {
+    let mut uow = runner.begin(Metadata::new());
+    let id = "ada".to_owned();
+    let mut account = uow.load_or_new::<Watched<POLICY>>(&id).await.unwrap();
+    account.record(Moved { cents });
+    drop(account);
+    uow
+}
+
+pub(super) async fn what_becomes_of_snapshots_is_counted<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    move_cents(store, 5).await;
+    let runner = Runner::new(Arc::clone(store));
+    let load = async || {
+        let mut uow = runner.begin(Metadata::new());
+        let account = uow.load::<Account>(&"ada".to_owned()).await.unwrap();
+        assert_eq!(account.state().balance, 5);
+        let counts = runner.clone().snapshot_counts();
+        (counts.used, counts.rejected)
+    };
+    assert_eq!(load().await, (1, 0));
+    assert_eq!(load().await, (2, 0));
+    keep(store, lie(5, EventId::new())).await;
+    assert_eq!(load().await, (2, 1));
+}
+
+pub(super) async fn a_snapshot_in_the_background_comes_after_its_events<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    let runner = Runner::new(Arc::clone(store));
+    let mut seen = Vec::new();
+    for cents in [1, 2, 4, 8] {
+        let uow = moved::<IN_BACKGROUND, _>(&runner, cents).await;
+        runner.commit(uow).await.unwrap();
+        runner.snapshots_settled().await;
+        seen.push(snapshot_version(store).await);
+    }
+    assert_eq!(seen, [0, 2, 2, 4]);
+    let counts = runner.snapshot_counts();
+    assert_eq!((counts.stored, counts.skipped, counts.rejected), (2, 0, 0));
+    let snapshot = store.load_snapshot(&stream()).await.unwrap().unwrap();
+    assert_eq!(snapshot.event_id(), event_id(store, 4).await);
+    let root = AggregateRoot::<Watched<IN_BACKGROUND>>::from_snapshot("ada".to_owned(), &snapshot);
+    assert_eq!(root.unwrap().state().balance, 15);
+}
+
+/// Neither in the commit nor in the background is a snapshot stored of events that are not.
+pub(super) async fn a_commit_that_fails_leaves_no_snapshot<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    slip_in(&**store, "ada", 1).await;
+    let runner = Runner::new(Arc::clone(store));
+    let later = moved::<IN_BACKGROUND, _>(&runner, 2).await;
+    let within = moved::<IN_DEBT, _>(&runner, -7).await;
+    slip_in(&**store, "ada", 4).await;
+    assert!(runner.commit(later).await.unwrap_err().is_conflict());
+    assert!(runner.commit(within).await.unwrap_err().is_conflict());
+    runner.snapshots_settled().await;
+    assert_eq!(snapshot_version(store).await, 0);
+    assert_eq!(runner.snapshot_counts().stored, 0);
+}
+
+pub(super) async fn a_snapshot_may_be_due_for_what_the_state_is_like<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    let runner = Runner::new(Arc::clone(store));
+    let mut seen = Vec::new();
+    for cents in [-1, 2, 3, -9, -1, -1, 20] {
+        let uow = moved::<IN_DEBT, _>(&runner, cents).await;
+        runner.commit(uow).await.unwrap();
+        seen.push(snapshot_version(store).await);
+    }
+    assert_eq!(seen, [0, 0, 0, 4, 4, 6, 6]);
 }

@@ -3,8 +3,11 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::{
     Command, CommandDescriptor, CommandSet, Event, EventDescriptor, EventSet, JsonError, Refusal,
+    SchemaVersion,
 };
 
 /// What a set does with one of its event types.
@@ -12,6 +15,8 @@ pub struct EventMember<E> {
     descriptor: EventDescriptor,
     to_json: fn(&E) -> Result<String, JsonError>,
     from_json: fn(&str) -> Result<E, JsonError>,
+    from_older: fn(SchemaVersion, &str) -> Option<Result<E, JsonError>>,
+    from_tree: fn(Value) -> Result<E, JsonError>,
     check: fn(&E) -> Result<(), Refusal>,
 }
 
@@ -26,6 +31,8 @@ impl<E> EventMember<E> {
             descriptor: E::DESCRIPTOR,
             to_json: <E as EventSet>::to_json,
             from_json: |payload| serde_json::from_str(payload),
+            from_older: <E as Event>::from_older,
+            from_tree: |payload| serde_json::from_value(payload),
             check: <E as EventSet>::check,
         }
     }
@@ -50,6 +57,27 @@ impl<E> EventMember<E> {
     /// When the payload does not have the event's shape.
     pub fn from_json(&self, payload: &str) -> Result<E, JsonError> {
         (self.from_json)(payload)
+    }
+
+    /// The event from JSON of an older version, if all steps from there on are between types.
+    ///
+    /// # Errors
+    /// When the payload does not have the shape of that version.
+    #[must_use]
+    pub fn from_older(
+        &self,
+        version: SchemaVersion,
+        payload: &str,
+    ) -> Option<Result<E, JsonError>> {
+        (self.from_older)(version, payload)
+    }
+
+    /// The event from a tree.
+    ///
+    /// # Errors
+    /// When the payload does not have the event's shape.
+    pub fn from_tree(&self, payload: Value) -> Result<E, JsonError> {
+        (self.from_tree)(payload)
     }
 
     /// Whether every number in the event can be written as JSON.

@@ -136,7 +136,7 @@ pub trait EventStoreExt: EventStore {
         }
     }
 
-    /// Reads a whole stream, decoded.
+    /// Reads a whole stream, decoded. Events that the decoder drops are missing, and split ones are there in parts.
     ///
     /// # Errors
     /// When the store can't be read, or an event can't be decoded.
@@ -169,7 +169,7 @@ pub trait EventStoreExt: EventStore {
                 let limit = read.max_events();
                 let page = self.read_stream(read).await?;
                 for record in &page {
-                    envelopes.push(decoder.decode(record)?);
+                    envelopes.extend(decoder.decode_all(record)?);
                     from = record.version().next();
                 }
                 if page.len() < limit {

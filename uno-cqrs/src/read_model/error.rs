@@ -1,7 +1,8 @@
 //! What can go wrong with read models.
 
 use uno_core::{
-    BoxError, CommitError, DecodeError, NameError, Position, StoreError, SubscriptionNameError,
+    BoxError, CommitError, DecodeError, Position, RegistrationError, StoreError,
+    SubscriptionNameError,
 };
 use uno_events::{SubscriptionError, WaitError};
 
@@ -20,7 +21,7 @@ pub enum ReadModelError {
     Subscription(#[from] SubscriptionNameError),
     /// One of its events has a name that can't be stored.
     #[error(transparent)]
-    Event(#[from] NameError),
+    Event(#[from] RegistrationError),
 }
 
 /// Why a read model was not rebuilt, swapped or dropped, or not awaited.

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use uno_core::{
-    Backend, Commit, CommitError, Decoder, DocumentWrite, EventFilter, NameError, Work,
+    Backend, Commit, CommitError, Decoder, DocumentWrite, EventFilter, RegistrationError, Work,
 };
 use uno_events::Consumer;
 
@@ -42,12 +42,16 @@ pub(super) struct DocumentKind<P, B> {
 }
 
 impl<P: DocumentProjection, B: Backend> DocumentKind<P, B> {
-    pub(super) fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
+    pub(super) fn new(
+        projection: P,
+        backend: Arc<B>,
+        decoder: Decoder,
+    ) -> Result<Self, RegistrationError> {
         Ok(Self {
+            filter: decoder.filter::<P::Event>()?,
             projection: Arc::new(projection),
             backend,
             decoder,
-            filter: crate::document_projection::filter::<P::Event>()?,
         })
     }
 }
@@ -115,12 +119,16 @@ pub(super) struct RowKind<P, B> {
 }
 
 impl<B: Backend, P: VersionedProjection<B>> RowKind<P, B> {
-    pub(super) fn new(projection: P, backend: Arc<B>, decoder: Decoder) -> Result<Self, NameError> {
+    pub(super) fn new(
+        projection: P,
+        backend: Arc<B>,
+        decoder: Decoder,
+    ) -> Result<Self, RegistrationError> {
         Ok(Self {
+            filter: decoder.filter::<P::Event>()?,
             projection: Arc::new(projection),
             backend,
             decoder,
-            filter: crate::document_projection::filter::<P::Event>()?,
         })
     }
 }

@@ -24,6 +24,16 @@ pub enum ReplayError {
         /// The version of the event.
         actual: Version,
     },
+    /// The event was split, and this is not the part that comes next: one is missing, or comes twice.
+    #[error("part {part} of version {version} of stream {stream} is not what was to be replayed")]
+    Part {
+        /// The stream.
+        stream: StreamId,
+        /// The version of the event.
+        version: Version,
+        /// The number of the part.
+        part: u32,
+    },
     /// Recorded events come before those that are not stored yet.
     #[error(
         "the aggregate of stream {stream} has {count} uncommitted events, which recorded ones can't come after"

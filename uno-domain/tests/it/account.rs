@@ -34,8 +34,8 @@ pub(crate) enum AccountEvent {
 
 #[derive(Default, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub(crate) struct Account {
-    balance: i64,
-    movements: Vec<i64>,
+    pub(crate) balance: i64,
+    pub(crate) movements: Vec<i64>,
 }
 
 impl Aggregate for Account {

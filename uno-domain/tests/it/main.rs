@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod chains;
 mod decider;
 mod ids;
 mod replay;

@@ -1,9 +1,11 @@
 //! Snapshots: when they are due, and when they are believed.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use uno_core::{EventId, Payload, Snapshot, StreamId, Version};
-use uno_domain::{Aggregate, AggregateRoot, ReplayError, SnapshotError, Snapshots};
+use uno_domain::{Aggregate, AggregateRoot, Occasion, ReplayError, SnapshotError, Snapshots};
 
 use crate::account::{
     Account, AccountEvent, Deposited, Root, after, deposits, stored, version, wishes,
@@ -18,7 +20,7 @@ proptest! {
         let (mut last, mut now) = (0, 0);
         for events in commits {
             now += events;
-            let due = snapshots.is_due(version(last), version(now));
+            let due = snapshots.is_due(&Account::default(), Occasion::new(version(last), version(now)));
             prop_assert_eq!(due, now - last >= every);
             if due {
                 last = now;
@@ -50,14 +52,63 @@ proptest! {
 #[test]
 fn an_interval_of_none_is_one_of_one() {
     let snapshots = Snapshots::<Account>::every(0);
-    assert_eq!(snapshots.interval(), 1);
-    assert!(!snapshots.is_due(version(3), version(3)));
-    assert!(snapshots.is_due(version(3), version(4)));
+    assert_eq!(snapshots.interval(), Some(1));
+    let account = Account::default();
+    assert!(!snapshots.is_due(&account, Occasion::new(version(3), version(3))));
+    assert!(snapshots.is_due(&account, Occasion::new(version(3), version(4))));
 }
 
 #[test]
 fn a_snapshot_ahead_of_its_stream_makes_none_due() {
-    assert!(!Snapshots::<Account>::every(1).is_due(version(9), version(3)));
+    let ahead = Occasion::new(version(9), version(3)).loaded_in(Duration::MAX);
+    let always = Snapshots::<Account>::every(1)
+        .or_after(Duration::ZERO)
+        .or_when(|_| true);
+    assert!(!always.is_due(&Account::default(), ahead));
+}
+
+/// Each condition by itself is enough, and `at_least` holds all of them back.
+#[test]
+fn conditions_are_alternatives_behind_a_least_number() {
+    let snapshots = Snapshots::<Account>::every(100)
+        .or_after(Duration::from_millis(5))
+        .or_when(|account| account.balance < 0)
+        .at_least(10);
+    let check = |events: u64, millis: u64, balance: i64, due: bool| {
+        let occasion =
+            Occasion::new(version(7), version(7 + events)).loaded_in(Duration::from_millis(millis));
+        assert_eq!(occasion.events(), events);
+        let account = Account {
+            balance,
+            ..Account::default()
+        };
+        assert_eq!(
+            snapshots.is_due(&account, occasion),
+            due,
+            "{events} {millis} {balance}"
+        );
+    };
+    check(9, 0, 0, false);
+    check(9, 9, -1, false);
+    check(10, 0, 0, false);
+    check(10, 4, 0, false);
+    check(10, 5, 0, true);
+    check(10, 0, -1, true);
+    check(99, 4, 0, false);
+    check(100, 0, 0, true);
+    // Each alone.
+    let account = Account::default();
+    let one = Occasion::new(version(0), version(1));
+    assert!(!Snapshots::<Account>::after(Duration::from_millis(1)).is_due(&account, one));
+    assert!(Snapshots::<Account>::after(Duration::ZERO).is_due(&account, one));
+    assert!(Snapshots::<Account>::when(|_| true).is_due(&account, one));
+    assert!(!Snapshots::<Account>::when(|_| false).is_due(&account, one));
+    assert!(!Snapshots::<Account>::when(|_| true).is_in_background());
+    assert!(
+        Snapshots::<Account>::when(|_| true)
+            .in_background()
+            .is_in_background()
+    );
 }
 
 #[test]

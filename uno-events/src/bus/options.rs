@@ -7,7 +7,7 @@ use uno_core::{Category, EventName, RecordedEvent};
 use super::{BoundedQueue, NamePattern, lanes::KeyOf};
 use crate::{Group, Layers};
 
-/// Which recorded events a handler is for.
+/// Which recorded events a handler is for. Names are those that are stored: one that an event type had before is another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Topic {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use uno_core::{Category, EventFilter, EventName, EventSet, RecordedEvent};
+use uno_core::{Category, Decoder, EventFilter, EventName, EventSet, RecordedEvent};
 
 use super::{
     HandlerOptions, NamePattern, Priority, Topic, group::GroupState, lanes::Lanes, queue::Queue,
@@ -168,10 +168,9 @@ impl Route {
 }
 
 impl Interest {
-    pub(super) fn in_set<E: EventSet>() -> Self {
-        // A name that can't be stored is that of no event.
-        let names = E::EVENTS.iter().map(|event| EventName::new(event.name()));
-        Self::Names(names.filter_map(Result::ok).collect())
+    /// Everything that is read as events of the set, wholly or in part, under whatever name it is stored.
+    pub(super) fn in_set<E: EventSet>(decoder: &Decoder) -> Self {
+        Self::Names(decoder.stored_names::<E>().into_iter().collect())
     }
 }
 

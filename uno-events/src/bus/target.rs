@@ -16,12 +16,13 @@ use crate::{
     layer::CallContext,
 };
 
-/// An event in the form that the handlers of one set take it: a shared envelope, or the record itself.
+/// An event in the form that the handlers of one set take it: a shared envelope (several, or none, when it was split or dropped), or
+/// the record itself.
 pub(super) type Share = Arc<dyn Any + Send + Sync>;
 
 /// A handler whose event type is forgotten.
 pub(super) trait Target: Send + Sync {
-    /// The type behind the shares that it takes. Targets with the same key take the same shares.
+    /// The type that tells which shares it takes. Targets with the same key take the same shares.
     fn key(&self) -> TypeId;
 
     fn decode(&self, decoder: &Decoder, event: &Arc<RecordedEvent>) -> Result<Share, DecodeError>;
@@ -43,13 +44,30 @@ pub(super) fn recorded(handler: SharedRecordedHandler) -> Box<dyn Target> {
 
 struct Typed<E: EventSet>(SharedHandler<E>);
 
+/// What an event is read as that was split, or dropped. The parts are handled one after the other, up to the first that fails.
+type Parts<E> = Vec<Arc<Envelope<E>>>;
+
+impl<E: EventSet> Typed<E> {
+    fn call_one(&self, share: Arc<Envelope<E>>, context: Option<Arc<CallContext>>) -> Handling<'_> {
+        match context {
+            None => self.0.call(share),
+            Some(context) => self.0.call_in(share, context),
+        }
+    }
+}
+
 impl<E: EventSet> Target for Typed<E> {
     fn key(&self) -> TypeId {
         TypeId::of::<Envelope<E>>()
     }
 
     fn decode(&self, decoder: &Decoder, event: &Arc<RecordedEvent>) -> Result<Share, DecodeError> {
-        Ok(Arc::new(decoder.decode::<E>(event)?))
+        let mut parts = decoder.decode_matching::<E>(event)?.into_iter();
+        let only = (parts.len() == 1).then(|| parts.next()).flatten();
+        Ok(match only {
+            Some(envelope) => Arc::new(envelope),
+            None => Arc::new(parts.map(Arc::new).collect::<Parts<E>>()),
+        })
     }
 
     fn is_layered(&self) -> bool {
@@ -57,13 +75,18 @@ impl<E: EventSet> Target for Typed<E> {
     }
 
     fn call(&self, share: Share, context: Option<Arc<CallContext>>) -> Handling<'_> {
-        let share = share
-            .downcast()
-            .expect("a share is of the type that the target's key names");
-        match context {
-            None => self.0.call(share),
-            Some(context) => self.0.call_in(share, context),
-        }
+        let parts = match share.downcast() {
+            Ok(only) => return self.call_one(only, context),
+            Err(parts) => parts
+                .downcast::<Parts<E>>()
+                .expect("a share is of a type that the target's key names"),
+        };
+        Box::pin(async move {
+            for part in &*parts {
+                self.call_one(Arc::clone(part), context.clone()).await?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Errors of the subscription manager.
 
-use uno_core::{ParkedKey, Position, StoreError, SubscriptionName};
+use uno_core::{ParkedKey, Position, RegistrationError, StoreError, SubscriptionName};
 
 use super::StopReason;
 use crate::Group;
@@ -24,6 +24,9 @@ pub enum SubscriptionError {
     /// The subscription does not run.
     #[error("subscription {0} is not running")]
     NotRunning(SubscriptionName),
+    /// Old versions of an event that its handler is for can't be read.
+    #[error(transparent)]
+    Events(#[from] RegistrationError),
     /// The store can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -21,7 +21,7 @@ impl SubscriptionManager {
     /// The same over the events of a set, decoded by this manager's decoder.
     ///
     /// # Errors
-    /// As [`Watch::open`].
+    /// As [`TypedWatch::open`].
     ///
     /// # Panics
     /// Outside a runtime of tokio.

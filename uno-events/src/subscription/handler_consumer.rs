@@ -5,8 +5,8 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tracing::Instrument as _;
 use uno_core::{
-    BoxError, Checkpoint, CheckpointWrite, DecodeError, Decoder, EventFilter, EventName, EventSet,
-    RecordedEvent, Stale, SubscriptionStore,
+    BoxError, Checkpoint, CheckpointWrite, DecodeError, Decoder, EventFilter, EventSet,
+    RecordedEvent, RegistrationError, Stale, SubscriptionStore,
 };
 
 use crate::{
@@ -125,27 +125,32 @@ pub(super) struct TypedTarget<E: EventSet> {
 }
 
 impl<E: EventSet> TypedTarget<E> {
-    pub(super) fn new(handler: SharedHandler<E>, decoder: Decoder) -> Self {
-        Self { handler, decoder }
+    pub(super) fn new(
+        handler: SharedHandler<E>,
+        decoder: Decoder,
+    ) -> Result<Self, RegistrationError> {
+        decoder.check::<E>()?;
+        Ok(Self { handler, decoder })
     }
 }
 
 impl<E: EventSet> Target for TypedTarget<E> {
     fn filter(&self) -> EventFilter {
-        // A name that can't be stored is that of no event.
-        EventFilter::all().names(
-            E::EVENTS
-                .iter()
-                .filter_map(|event| EventName::new(event.name()).ok()),
-        )
+        EventFilter::all().names(self.decoder.stored_names::<E>())
     }
 
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
-        let envelope = Arc::new(self.decoder.decode::<E>(event)?);
-        Ok(async move { self.handler.call(envelope).await })
+        // The parts of a split are handled together: the checkpoint moves when all of them are.
+        let parts = self.decoder.decode_matching::<E>(event)?;
+        Ok(async move {
+            for envelope in parts {
+                self.handler.call(Arc::new(envelope)).await?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
-use uno_core::{DecodeError, Position, StoreError};
+use uno_core::{DecodeError, Position, RegistrationError, StoreError};
 
 use crate::guard::panic_text;
 
@@ -36,6 +36,9 @@ pub enum WatchError {
     /// This event can't be decoded. The next item is the one after it.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// Old versions of an event that the feed is of can't be read: it can't be opened.
+    #[error(transparent)]
+    Events(#[from] RegistrationError),
     /// The store panicked, or the runtime is shutting down. The feed has ended.
     #[error("the feed was interrupted: {why}")]
     Interrupted {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use uno_core::{Checkpoint, EventFilter, EventName, EventSet, Position};
+use uno_core::{Checkpoint, Decoder, EventFilter, EventSet, Position, RegistrationError};
 
 use crate::RetryPolicy;
 
@@ -128,15 +128,14 @@ impl WatchOptions {
         self
     }
 
-    /// Only events of the set, by their names.
-    pub(super) fn events_of<E: EventSet>(mut self) -> Self {
-        // A name that can't be stored is that of no event.
-        self.filter = self.filter.names(
-            E::EVENTS
-                .iter()
-                .filter_map(|event| EventName::new(event.name()).ok()),
-        );
-        self
+    /// Only what is read as events of the set, by the names that it is stored under.
+    pub(super) fn events_of<E: EventSet>(
+        mut self,
+        decoder: &Decoder,
+    ) -> Result<Self, RegistrationError> {
+        decoder.check::<E>()?;
+        self.filter = self.filter.names(decoder.stored_names::<E>());
+        Ok(self)
     }
 
     pub(super) fn poll(&self) -> Duration {

@@ -2,14 +2,14 @@
 
 use std::{
     fmt,
-    marker::PhantomData,
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use futures_core::{FusedStream, Stream};
-use uno_core::{Checkpoint, Decoder, Envelope, EventSet, EventStore};
+use uno_core::{Checkpoint, DecodedIter, Decoder, Envelope, EventSet, EventStore};
 
 use super::{Watch, WatchError, WatchOptions, Watched};
 use crate::LogFeed;
@@ -17,6 +17,7 @@ use crate::LogFeed;
 /// A [`Watch`] over the events of a set, decoded: an enum of event types, or one event type.
 ///
 /// An event that can't be decoded is an item too, [`Decode`](WatchError::Decode), and the next item is the one after it.
+/// One that was split is as many items as it has parts in the set, one after the other; one that was dropped is none.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -38,14 +39,18 @@ use crate::LogFeed;
 pub struct TypedWatch<E> {
     watch: Watch,
     decoder: Decoder,
-    events: PhantomData<fn() -> E>,
+    /// Up to where everything was given, with all of its parts.
+    given: Checkpoint,
+    /// The parts of the last event that are still to be given.
+    parts: Option<DecodedIter<E>>,
 }
 
 impl<E: EventSet> TypedWatch<E> {
-    /// Opens a live feed with a reader of its own, as [`Watch::open`] does. The names that the filter asks for are those of the set.
+    /// Opens a live feed with a reader of its own, as [`Watch::open`] does. The names that the filter asks for are those
+    /// that events of the set are stored under, as the decoder knows them.
     ///
     /// # Errors
-    /// As [`Watch::open`].
+    /// As [`Watch::open`], and [`Events`](WatchError::Events) when old versions of an event can't be read.
     ///
     /// # Panics
     /// Outside a runtime of tokio.
@@ -54,16 +59,15 @@ impl<E: EventSet> TypedWatch<E> {
         decoder: Decoder,
         options: WatchOptions,
     ) -> Result<Self, WatchError> {
-        Ok(Self::over(
-            Watch::open(store, options.events_of::<E>()).await?,
-            decoder,
-        ))
+        let options = options.events_of::<E>(&decoder)?;
+        Ok(Self::over(Watch::open(store, options).await?, decoder))
     }
 
-    /// Opens a live feed that shares its reader, as [`Watch::on`] does. The names that the filter asks for are those of the set.
+    /// Opens a live feed that shares its reader, as [`Watch::on`] does. The names that the filter asks for are those
+    /// that events of the set are stored under, as the decoder knows them.
     ///
     /// # Errors
-    /// As [`Watch::open`].
+    /// As [`Watch::open`], and [`Events`](WatchError::Events) when old versions of an event can't be read.
     ///
     /// # Panics
     /// Outside a runtime of tokio.
@@ -72,17 +76,17 @@ impl<E: EventSet> TypedWatch<E> {
         decoder: Decoder,
         options: WatchOptions,
     ) -> Result<Self, WatchError> {
-        Ok(Self::over(
-            Watch::on(feed, options.events_of::<E>()).await?,
-            decoder,
-        ))
+        let options = options.events_of::<E>(&decoder)?;
+        Ok(Self::over(Watch::on(feed, options).await?, decoder))
     }
 
     fn over(watch: Watch, decoder: Decoder) -> Self {
+        let given = watch.checkpoint();
         Self {
             watch,
             decoder,
-            events: PhantomData,
+            given,
+            parts: None,
         }
     }
 
@@ -94,41 +98,72 @@ impl<E: EventSet> TypedWatch<E> {
     /// # Cancellation
     /// Dropping the future loses nothing: the next call goes on.
     pub async fn next(&mut self) -> Option<Result<Watched<Envelope<E>>, WatchError>> {
-        let item = self.watch.next().await?;
-        Some(self.decode(item))
+        poll_fn(|context| self.poll(context)).await
     }
 
-    /// The place to open a watch at in order to go on behind what was given.
+    /// The place to open a watch at in order to go on behind what was given. Between two parts of one event it is the one before the
+    /// event, so that none of them is lost: those that were given are given again.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.watch.checkpoint()
+        match self.parts {
+            Some(_) => self.given,
+            None => self.watch.checkpoint(),
+        }
     }
 
-    fn decode(
-        &self,
-        item: Result<Watched, WatchError>,
-    ) -> Result<Watched<Envelope<E>>, WatchError> {
-        Ok(match item? {
-            Watched::Event(event) => Watched::Event(self.decoder.decode(&event)?),
-            Watched::CaughtUp { position } => Watched::CaughtUp { position },
-            Watched::FellBehind { position, head } => Watched::FellBehind { position, head },
-        })
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Watched<Envelope<E>>, WatchError>>> {
+        loop {
+            if let Some(part) = self.next_part() {
+                return Poll::Ready(Some(Ok(Watched::Event(part))));
+            }
+            self.given = self.watch.checkpoint();
+            let item = match ready!(Pin::new(&mut self.watch).poll_next(context)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => Err(error),
+                Some(Ok(Watched::Event(event))) => match self.decoder.decode_matching(&event) {
+                    Ok(parts) => {
+                        self.parts = Some(parts.into_iter());
+                        continue;
+                    }
+                    Err(error) => Err(error.into()),
+                },
+                Some(Ok(Watched::CaughtUp { position })) => Ok(Watched::CaughtUp { position }),
+                Some(Ok(Watched::FellBehind { position, head })) => {
+                    Ok(Watched::FellBehind { position, head })
+                }
+            };
+            return Poll::Ready(Some(item));
+        }
+    }
+
+    /// The next part of the event that was read last. With the last one the event is given.
+    fn next_part(&mut self) -> Option<Envelope<E>> {
+        let parts = self.parts.as_mut()?;
+        let part = parts.next();
+        if parts.len() == 0 {
+            self.parts = None;
+        }
+        part
     }
 }
+
+/// Nothing of it is pinned: parts are moved out.
+impl<E> Unpin for TypedWatch<E> {}
 
 impl<E: EventSet> Stream for TypedWatch<E> {
     type Item = Result<Watched<Envelope<E>>, WatchError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let item = ready!(Pin::new(&mut this.watch).poll_next(context));
-        Poll::Ready(item.map(|item| this.decode(item)))
+        self.get_mut().poll(context)
     }
 }
 
 impl<E: EventSet> FusedStream for TypedWatch<E> {
     fn is_terminated(&self) -> bool {
-        self.watch.is_terminated()
+        self.parts.is_none() && self.watch.is_terminated()
     }
 }
 

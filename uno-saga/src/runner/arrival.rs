@@ -63,6 +63,13 @@ pub(super) struct Queues<'a> {
 pub(super) struct ParkedEvent {
     pub(super) position: Position,
     pub(super) id: EventId,
+    /// Which of the events that it is read as; left out for the first, which nearly always is the only one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub(super) part: u32,
+}
+
+fn is_first(part: &u32) -> bool {
+    *part == 0
 }
 
 /// A timeout that is parked. Stored format: version with care.
@@ -246,9 +253,13 @@ impl<S: Saga> Arrival<S> {
     pub(super) fn to_parked(&self, queue: &str, key: &str) -> Option<NewMessage> {
         let (id, name, payload) = match &self.what {
             What::Event { event, .. } => {
-                let (position, id) = (event.position(), event.id());
-                let payload = Payload::encode(&ParkedEvent { position, id }).ok()?;
-                (*id.as_uuid(), PARKED_EVENT, payload)
+                let parked = ParkedEvent {
+                    position: event.position(),
+                    id: event.id(),
+                    part: event.part().index(),
+                };
+                let payload = Payload::encode(&parked).ok()?;
+                (event.part_id(), PARKED_EVENT, payload)
             }
             What::Outcome { message, .. } => {
                 (message.id(), message.name(), message.payload().clone())

@@ -23,14 +23,17 @@ impl<S: Saga, B: Backend> Consumer for SagaRunner<S, B> {
         self.inner.filter.clone()
     }
 
-    /// The instance's key, or the stream's id for an event that is for none.
+    /// The instance's key, or the stream's id for an event that is for none. An event that was split is for the lane of the first
+    /// instance that a part of it is for.
     fn key<'e>(&self, record: &'e Arc<RecordedEvent>) -> Result<Cow<'e, str>, ConsumeError> {
-        let event = self.inner.decoder.decode::<S::Event>(record)?;
-        let route = engine::route::<S>(&event).map_err(|error| failed(event.position(), error))?;
-        Ok(Cow::Owned(match route.key() {
-            Some(key) => key.to_owned(),
-            None => record.stream().to_string(),
-        }))
+        for event in self.inner.decoder.decode_matching::<S::Event>(record)? {
+            let position = event.position();
+            let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
+            if let Some(key) = route.key() {
+                return Ok(Cow::Owned(key.to_owned()));
+            }
+        }
+        Ok(Cow::Owned(record.stream().to_string()))
     }
 
     async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
@@ -48,12 +51,13 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
         let (events, checkpoint) = batch.into_parts();
         let mut by_key = ByKey::<S>::new();
         for record in &events {
-            let event = self.inner.decoder.decode::<S::Event>(record)?;
-            let position = event.position();
-            let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
-            if let Some(key) = route.key() {
-                let of_key = by_key.entry(key.to_owned()).or_default();
-                of_key.push(Arrival::event(route, event));
+            for event in self.inner.decoder.decode_matching::<S::Event>(record)? {
+                let position = event.position();
+                let route = engine::route::<S>(&event).map_err(|error| failed(position, error))?;
+                if let Some(key) = route.key() {
+                    let of_key = by_key.entry(key.to_owned()).or_default();
+                    of_key.push(Arrival::event(route, event));
+                }
             }
         }
         // Held until the commit is done: what is loaded here is not changed by the outcomes and timers of this process.
@@ -72,9 +76,10 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             return Ok(());
         };
         // The store refuses what comes of an event: then the one at fault is parked, once it is alone. Before, the batch is fed
-        // again, event by event.
+        // again, event by event. Of an event that was split over several instances nobody knows which part it is, so the
+        // subscription is told.
         match by_key.first_key_value() {
-            Some((key, arrivals)) if count == 1 => {
+            Some((key, arrivals)) if count == 1 && by_key.len() == 1 => {
                 let key = key.clone();
                 let taking = self.refused(&key, error).await;
                 let taking = taking.map_err(|error| failed(place_of(arrivals, 0), error))?;

@@ -287,9 +287,14 @@ impl<S: Saga, B: Backend> SagaRunner<S, B> {
             let fault = format!("the log has no such event at {}", place.position);
             return Ok(Arrival::unreadable(message, fault));
         };
-        let decoded = self.inner.decoder.decode::<S::Event>(event);
+        let decoded = self.inner.decoder.decode_matching::<S::Event>(event);
         let routed = decoded
             .map_err(|error| super::status::error_text(&error))
+            .and_then(|parts| {
+                let mut parts = parts.into_iter();
+                let part = parts.find(|event| event.part().index() == place.part);
+                part.ok_or_else(|| format!("the event is not read as {} events", place.part + 1))
+            })
             .and_then(|event| {
                 let route = engine::route::<S>(&event);
                 let route = route.map_err(|error| super::status::error_text(&error))?;

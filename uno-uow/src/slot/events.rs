@@ -6,19 +6,20 @@ use std::{
     ops::{Deref, DerefMut},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use uno_core::{
-    Backend, Decoder, EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, Snapshot,
-    StreamAppend, StreamId, Version,
+    Backend, Decoder, EncodeError, EventId, ExpectedVersion, Metadata, NewEvent, StreamAppend,
+    StreamId, Version,
 };
-use uno_domain::{Aggregate, AggregateRoot};
+use uno_domain::{Aggregate, AggregateRoot, Occasion};
 
-use super::{AnySlot, CollectError, Collected, Restore, SlotMark};
+use super::{AnySlot, CollectError, Collected, DueSnapshot, Restore, SlotMark};
 use crate::{
     LoadError,
     load::{Loaded, load_at},
-    telemetry,
+    snapshot_keeper::SnapshotKeeper,
     warm::WarmRoot,
 };
 
@@ -81,6 +82,9 @@ pub(crate) struct Slot<A: Aggregate> {
     loaded: Version,
     /// The version of the last snapshot that is stored, as far as is known.
     snapshot: Version,
+    /// How long it took to load.
+    load_time: Duration,
+    snapshots: Arc<SnapshotKeeper>,
     state: Mutex<State<A>>,
 }
 
@@ -93,13 +97,16 @@ impl<A: Aggregate> Slot<A> {
     /// Puts a root into a new slot and lends it out at once.
     pub(crate) fn lend_new(
         stream: StreamId,
-        root: AggregateRoot<A>,
-        snapshot: Version,
+        loaded: Loaded<A>,
+        snapshots: &Arc<SnapshotKeeper>,
     ) -> (Arc<Self>, Tracked<A>) {
+        let root = loaded.root;
         let slot = Arc::new(Self {
             stream,
             loaded: root.committed_version(),
-            snapshot,
+            snapshot: loaded.snapshot,
+            load_time: loaded.time,
+            snapshots: Arc::clone(snapshots),
             state: Mutex::new(State {
                 root: None,
                 assert_unchanged: false,
@@ -121,17 +128,24 @@ impl<A: Aggregate> Slot<A> {
         })
     }
 
-    fn snapshot_if_due(&self, root: &AggregateRoot<A>, last: EventId) -> Option<Snapshot> {
+    fn snapshot_if_due(&self, root: &AggregateRoot<A>, last: EventId) -> Option<DueSnapshot> {
         let snapshots = A::snapshots()?;
-        if !snapshots.is_due(self.snapshot, root.version()) {
+        let occasion = Occasion::new(self.snapshot, root.version()).loaded_in(self.load_time);
+        if !snapshots.is_due(root.state(), occasion) {
             return None;
         }
-        root.create_snapshot(last).unwrap_or_else(|_| {
+        match root.create_snapshot(last) {
+            Ok(snapshot) => Some(DueSnapshot {
+                snapshot: snapshot?,
+                in_background: snapshots.is_in_background(),
+            }),
             // A state that can't be encoded costs the shortcut, not the commit.
-            let (stream, version) = (&self.stream, root.version().get());
-            tracing::warn!(name: telemetry::SNAPSHOT_SKIPPED, %stream, version, "no snapshot was made");
-            None
-        })
+            Err(_) => {
+                self.snapshots
+                    .skipped(&self.stream, root.version(), "can't be encoded");
+                None
+            }
+        }
     }
 
     /// The root, if it was given back and is the one that was lent out, with what was recorded since.
@@ -222,7 +236,17 @@ impl<A: Aggregate, B: Backend> AnySlot<B> for Slot<A> {
                 _ => None,
             };
             let stored = match id {
-                Some(id) => Some(load_at(backend, decoder, &id, &self.stream, self.loaded).await?),
+                Some(id) => Some(
+                    load_at(
+                        backend,
+                        decoder,
+                        &self.snapshots,
+                        &id,
+                        &self.stream,
+                        self.loaded,
+                    )
+                    .await?,
+                ),
                 None => None,
             };
             let restore: Restore = Box::new(move || {
@@ -240,12 +264,18 @@ impl<A: Aggregate, B: Backend> AnySlot<B> for Slot<A> {
     fn keep_warm(&self, snapshots: &[StreamId]) -> Option<(StreamId, WarmRoot)> {
         let mut root = self.state().root.take()?;
         root.mark_committed(root.version()).ok()?;
-        let snapshot = if snapshots.contains(&self.stream) {
-            root.version()
+        // From a snapshot, loading would take no time to speak of.
+        let (snapshot, time) = if snapshots.contains(&self.stream) {
+            (root.version(), Duration::ZERO)
         } else {
-            self.snapshot
+            (self.snapshot, self.load_time)
         };
-        Some((self.stream.clone(), Box::new(Loaded { root, snapshot })))
+        let loaded = Loaded {
+            root,
+            snapshot,
+            time,
+        };
+        Some((self.stream.clone(), Box::new(loaded)))
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -6,3 +6,5 @@ mod handlers;
 mod order;
 
 pub use handlers::Orders;
+#[cfg(test)]
+pub use order::{Order, Status};

@@ -1,8 +1,11 @@
 //! [`Tally`]: the log, read from the first event to the last and added up, without any read model.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use uno::prelude::*;
+use uno::{core::EventName, prelude::*};
 
 use crate::{
     contexts::{
@@ -58,19 +61,19 @@ impl Tally {
     /// Reads the whole log.
     pub async fn of_log<B: Backend>(store: &B) -> anyhow::Result<Self> {
         let decoder = Decoder::new();
+        let counted = decoder.stored_names::<Counted>();
         let mut tally = Self::default();
-        let mut summaries = Fold::new(OrderSummaries);
-        let mut customers = Fold::new(CustomerTotals);
-        let mut months = Fold::new(SalesPerMonth);
+        let mut summaries = Fold::new(OrderSummaries, &decoder);
+        let mut customers = Fold::new(CustomerTotals, &decoder);
+        let mut months = Fold::new(SalesPerMonth, &decoder);
         let mut pages = store.pages(Position::START, EventFilter::all(), 1000);
         while let Some(page) = pages.next_page().await? {
             for record in &page {
                 tally.positions.push(record.position());
-                if Counted::EVENTS
-                    .iter()
-                    .any(|event| event.name() == record.name().as_str())
-                {
-                    tally.count(&decoder.decode::<Counted>(record)?);
+                if counted.contains(record.name()) {
+                    for event in decoder.decode_matching(record)? {
+                        tally.count(&event);
+                    }
                 }
                 summaries.apply(&decoder, record)?;
                 customers.apply(&decoder, record)?;
@@ -130,29 +133,29 @@ impl Tally {
 /// A read model, folded in memory.
 struct Fold<P: DocumentProjection> {
     projection: P,
+    names: BTreeSet<EventName>,
     documents: BTreeMap<String, P::Document>,
 }
 
 impl<P: DocumentProjection> Fold<P> {
-    fn new(projection: P) -> Self {
+    fn new(projection: P, decoder: &Decoder) -> Self {
         Self {
             projection,
+            names: decoder.stored_names::<P::Event>(),
             documents: BTreeMap::new(),
         }
     }
 
     fn apply(&mut self, decoder: &Decoder, record: &Arc<RecordedEvent>) -> anyhow::Result<()> {
-        if !P::Event::EVENTS
-            .iter()
-            .any(|event| event.name() == record.name().as_str())
-        {
+        if !self.names.contains(record.name()) {
             return Ok(());
         }
-        let event = decoder.decode(record)?;
-        for key in self.projection.keys(&event) {
-            let before = self.documents.remove(&key);
-            if let Some(after) = self.projection.apply(&key, before, &event) {
-                self.documents.insert(key, after);
+        for event in decoder.decode_matching(record)? {
+            for key in self.projection.keys(&event) {
+                let before = self.documents.remove(&key);
+                if let Some(after) = self.projection.apply(&key, before, &event) {
+                    self.documents.insert(key, after);
+                }
             }
         }
         Ok(())

@@ -1,19 +1,22 @@
 //! The events of inventory. Stored format: version with care.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uno::prelude::*;
 
-use crate::ids::OrderId;
+use crate::{ids::OrderId, old};
 
 /// The items of an order are set aside.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::count_is_quantity, 2 = old::order_id_is_order))]
 pub struct StockAllocated {
     pub order: OrderId,
     pub quantity: u32,
 }
 
 /// They are back on the shelf.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::count_is_quantity, 2 = old::order_id_is_order))]
 pub struct StockReleased {
     pub order: OrderId,
     pub quantity: u32,

@@ -1,16 +1,19 @@
 //! The events of orders. Stored format: version with care.
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uno::prelude::*;
 
 use crate::{
     ids::{CustomerId, OrderId},
     money::Cents,
+    old,
 };
 
 /// A customer has begun an order.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::date_with_dashes, 2 = old::order_id_is_order))]
 pub struct OrderCreated {
     pub order: OrderId,
     pub customer: CustomerId,
@@ -18,7 +21,8 @@ pub struct OrderCreated {
 }
 
 /// Something was put into the order.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct OrderItemAdded {
     pub order: OrderId,
     pub product: String,
@@ -27,7 +31,8 @@ pub struct OrderItemAdded {
 }
 
 /// The customer has placed the order: it says all that others need to know.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1: OrderV1, 2: OrderV2))]
 pub struct OrderPlaced {
     pub order: OrderId,
     pub customer: CustomerId,
@@ -37,7 +42,8 @@ pub struct OrderPlaced {
 }
 
 /// The order is on its way.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1: OrderV1, 2: OrderV2))]
 pub struct OrderShipped {
     pub order: OrderId,
     pub customer: CustomerId,
@@ -47,7 +53,8 @@ pub struct OrderShipped {
 }
 
 /// The order will not be shipped.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::total_in_cents, 2 = old::order_id_is_order))]
 pub struct OrderCancelled {
     pub order: OrderId,
     pub customer: CustomerId,
@@ -63,4 +70,62 @@ pub enum OrderEvent {
     Placed(OrderPlaced),
     Shipped(OrderShipped),
     Cancelled(OrderCancelled),
+}
+
+/// [`OrderPlaced`] and [`OrderShipped`] as they were in version 1.
+#[derive(Serialize, Deserialize)]
+pub struct OrderV1 {
+    order_id: OrderId,
+    customer: CustomerId,
+    #[serde(with = "old::plain_date")]
+    ordered_on: NaiveDate,
+    /// In dollars.
+    total: f64,
+}
+
+/// As they were in version 2.
+#[derive(Serialize, Deserialize)]
+pub struct OrderV2 {
+    order_id: OrderId,
+    customer: CustomerId,
+    ordered_on: NaiveDate,
+    item_count: u32,
+    total: Cents,
+}
+
+/// Items were not counted at first.
+impl From<OrderV1> for OrderV2 {
+    fn from(old: OrderV1) -> Self {
+        Self {
+            order_id: old.order_id,
+            customer: old.customer,
+            ordered_on: old.ordered_on,
+            item_count: 0,
+            total: Cents(old::to_cents(old.total)),
+        }
+    }
+}
+
+impl From<OrderV2> for OrderPlaced {
+    fn from(old: OrderV2) -> Self {
+        Self {
+            order: old.order_id,
+            customer: old.customer,
+            ordered_on: old.ordered_on,
+            item_count: old.item_count,
+            total: old.total,
+        }
+    }
+}
+
+impl From<OrderV2> for OrderShipped {
+    fn from(old: OrderV2) -> Self {
+        Self {
+            order: old.order_id,
+            customer: old.customer,
+            ordered_on: old.ordered_on,
+            item_count: old.item_count,
+            total: old.total,
+        }
+    }
 }

@@ -1,26 +1,30 @@
 //! The events of payment. Stored format: version with care.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uno::prelude::*;
 
-use crate::{ids::OrderId, money::Cents};
+use crate::{ids::OrderId, money::Cents, old};
 
 /// The customer has paid.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct PaymentCharged {
     pub order: OrderId,
     pub amount: Cents,
 }
 
 /// The customer's bank has refused.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct PaymentDeclined {
     pub order: OrderId,
     pub amount: Cents,
 }
 
 /// The customer has the money back.
-#[derive(Event, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct PaymentRefunded {
     pub order: OrderId,
     pub amount: Cents,
