@@ -14,11 +14,7 @@ use crate::{BuildError, StartError};
 
 /// Makes a read model, once the store, the decoder and the manager are known.
 pub(crate) type ReadModelFactory<B> = Box<
-    dyn FnOnce(
-            &Arc<B>,
-            &Arc<SubscriptionManager>,
-            &Decoder,
-        ) -> Result<ReadModel<B>, ReadModelError>
+    dyn FnOnce(&Arc<B>, &Arc<SubscriptionManager>, &Decoder) -> Result<ReadModel<B>, ReadModelError>
         + Send,
 >;
 
@@ -158,10 +154,11 @@ impl<B: Backend> ReadModelPart<B> {
     }
 
     pub(crate) async fn report(&self) -> ReadModelReport {
+        let generations = self.model.status().await.ok();
         ReadModelReport {
             name: self.model.name(),
             upkeep: *self.upkeep.borrow(),
-            generations: self.model.status().await.ok(),
+            generations,
             rebuild: *self.model.progress().borrow(),
         }
     }

@@ -231,7 +231,11 @@ async fn rows_of_ones_own_are_rebuilt_with_the_options_that_were_chosen() {
     let sum = backend.row(&generation.table("rows"), "ada");
     assert_eq!(sum, Some("11".to_owned()));
     let status = app.status().await;
-    let names: Vec<_> = status.read_models.iter().map(|report| report.name).collect();
+    let names: Vec<_> = status
+        .read_models
+        .iter()
+        .map(|report| report.name)
+        .collect();
     assert_eq!(names, ["rows", "balances"]);
     let generations = status.read_models[0].generations.as_ref().unwrap();
     assert_eq!(generations.generations.len(), 2);

@@ -14,6 +14,7 @@ use crate::{
     money::Cents,
     read_models::{
         CustomerTotal, CustomerTotals, MonthlySales, OrderSummaries, OrderSummary, SalesPerMonth,
+        ShopWindow, Showing,
     },
 };
 
@@ -46,6 +47,7 @@ pub struct Tally {
     pub summaries: Vec<(String, OrderSummary)>,
     pub customers: Vec<(String, CustomerTotal)>,
     pub months: Vec<(String, MonthlySales)>,
+    pub window: Vec<(String, Showing)>,
     allocated_items: u64,
     released_items: u64,
     shipped_items: u64,
@@ -62,6 +64,7 @@ impl Tally {
         let mut summaries = Fold::new(OrderSummaries);
         let mut customers = Fold::new(CustomerTotals);
         let mut months = Fold::new(SalesPerMonth);
+        let mut window = Fold::new(ShopWindow);
         let mut pages = store.pages(Position::START, EventFilter::all(), 1000);
         while let Some(page) = pages.next_page().await? {
             for record in &page {
@@ -75,11 +78,13 @@ impl Tally {
                 summaries.apply(&decoder, record)?;
                 customers.apply(&decoder, record)?;
                 months.apply(&decoder, record)?;
+                window.apply(&decoder, record)?;
             }
         }
         tally.summaries = summaries.into_documents();
         tally.customers = customers.into_documents();
         tally.months = months.into_documents();
+        tally.window = window.into_documents();
         Ok(tally)
     }
 

@@ -18,6 +18,13 @@ pub struct Item {
     pub amount: Cents,
 }
 
+impl Item {
+    /// How many of one product an order can have.
+    pub const MOST: u32 = 1_000_000;
+    /// What they can cost together: a billion dollars, so that sums stay far from the limits of numbers.
+    pub const DEAREST: Cents = Cents(100_000_000_000);
+}
+
 /// Begin an order.
 #[derive(Command, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct CreateOrder {
@@ -46,6 +53,48 @@ pub struct SubmitOrder {
     pub customer: CustomerId,
     pub ordered_on: NaiveDate,
     pub items: Vec<Item>,
+}
+
+impl SubmitOrder {
+    /// How many items an order can have.
+    pub const LONGEST: usize = 100;
+    /// How many bytes the name of a customer or product can have.
+    pub const NAME: usize = 200;
+}
+
+/// What must hold of the fields alone. What depends on what has happened is the aggregate's decision.
+impl Validate for SubmitOrder {
+    fn validate(&self) -> Result<(), Invalid> {
+        let is_name = |name: &str| {
+            !name.trim().is_empty()
+                && name.len() <= Self::NAME
+                && !name.chars().any(char::is_control)
+        };
+        let a_name = format!("must have 1 to {} bytes, all printable", Self::NAME);
+        let mut invalid = Invalid::none()
+            .unless(is_name(&self.customer.0), "customer", &a_name)
+            .unless(
+                (1..=Self::LONGEST).contains(&self.items.len()),
+                "items",
+                format!("must be 1 to {}", Self::LONGEST),
+            );
+        for (place, item) in self.items.iter().enumerate() {
+            let field = |name: &str| format!("items/{place}/{name}");
+            invalid = invalid
+                .unless(is_name(&item.product), field("product"), &a_name)
+                .unless(
+                    (1..=Item::MOST).contains(&item.quantity),
+                    field("quantity"),
+                    format!("must be 1 to {}", Item::MOST),
+                )
+                .unless(
+                    (Cents::ZERO..=Item::DEAREST).contains(&item.amount),
+                    field("amount"),
+                    format!("must be 0 to {} cents", Item::DEAREST.0),
+                );
+        }
+        invalid.into_result()
+    }
 }
 
 /// Note that the parcel is on its way.
