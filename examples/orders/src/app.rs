@@ -63,11 +63,12 @@ pub async fn run<B: Backend>(store: Arc<B>, input: &Input, world: World) -> anyh
     uno.migrate().await?;
     let begun = store.head().await?.position();
     let start = Instant::now();
+    let signal = uno::stop_signal();
     let app = uno.start().await?;
 
     let finished = tokio::select! {
         result = import::run(&app, input) => { result?; true }
-        signal = uno::stop_signal() => { signal?; false }
+        signalled = signal => { signalled?; false }
     };
     let elapsed = start.elapsed();
     app.stop().await;

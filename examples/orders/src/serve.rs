@@ -44,6 +44,8 @@ pub async fn run<B: Backend>(
     options: &Options,
     world: World,
 ) -> anyhow::Result<bool> {
+    // Before anybody can know that it is there: whoever does may ask it to stop.
+    let signal = uno::stop_signal();
     let uno = app::wire(store, &world, options.cooling_off)?;
     uno.migrate().await?;
     let listener = TcpListener::bind((options.address, options.port))
@@ -64,8 +66,8 @@ pub async fn run<B: Backend>(
     println!("listening on http://{address}");
 
     let served = tokio::select! {
-        signal = uno::stop_signal() => {
-            signal?;
+        signalled = signal => {
+            signalled?;
             // No more connections; live feeds end; what is being answered is answered.
             stop.cancel();
             tokio::time::timeout(GRACE, &mut serving).await

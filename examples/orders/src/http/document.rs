@@ -19,7 +19,9 @@ pub struct Document;
 
 /// Where it is found.
 pub fn routes<S: Clone + Send + Sync + 'static>(document: &utoipa::openapi::OpenApi) -> Router<S> {
-    let text = document.to_pretty_json().unwrap_or_default();
+    let text = document
+        .to_pretty_json()
+        .expect("texts and numbers, under texts, are always JSON");
     let json = [(header::CONTENT_TYPE, "application/json")];
     Router::new().route(
         "/openapi.json",

@@ -16,7 +16,7 @@ use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use uno::{
     core::StoreEpoch,
-    events::{WatchOptions, Watched},
+    events::{WatchError, WatchOptions, Watched},
     prelude::*,
 };
 use utoipa::{IntoParams, ToSchema};
@@ -89,7 +89,11 @@ pub async fn feed<B: Backend>(
         .app
         .subscriptions()
         .watch_events::<ShopEvent>(options)
-        .await?;
+        .await
+        .map_err(|error| match error {
+            WatchError::LogDiverged { .. } => Problem::gone(field),
+            other => other.into(),
+        })?;
     let told = watch
         .map(move |item| match item {
             Ok(item) => tell(item, epoch),

@@ -34,7 +34,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct NewOrder {
     /// Whose order it is.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 100)]
     customer: CustomerId,
     /// The date of the order.
     #[schema(value_type = String, format = Date)]
@@ -49,7 +49,7 @@ pub struct NewOrder {
 #[serde(deny_unknown_fields)]
 pub struct NewItem {
     /// What.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 100)]
     product: String,
     /// How many.
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -126,7 +126,7 @@ pub struct AsOf {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cancellation {
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 100)]
     reason: String,
 }
 

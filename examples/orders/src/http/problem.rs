@@ -185,7 +185,6 @@ impl From<AwaitError> for Problem {
 impl From<WatchError> for Problem {
     fn from(error: WatchError) -> Self {
         match error {
-            WatchError::LogDiverged { .. } => Self::gone("Last-Event-ID"),
             WatchError::Store(error) => error.into(),
             other => Self::internal(&other),
         }

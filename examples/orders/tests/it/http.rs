@@ -73,7 +73,7 @@ async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
     for (body, fields) in [
         (with("/customer", json!("")), &["/customer"][..]),
         (with("/customer", json!(" \t ")), &["/customer"]),
-        (with("/customer", json!("x".repeat(201))), &["/customer"]),
+        (with("/customer", json!("x".repeat(101))), &["/customer"]),
         (with("/customer", json!(7)), &["/customer"]),
         (with("/ordered_on", json!("2026-02-30")), &["/ordered_on"]),
         (with("/items", json!([])), &["/items"]),
@@ -116,6 +116,19 @@ async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
         assert_eq!(answer.faults(), fields, "{body}: {answer:?}");
     }
 
+    // Counted in characters, as the document says.
+    let longest = with("/customer", json!("é".repeat(100)));
+    let answer = server.post("/api/orders", &longest).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let path = format!("/api/orders/{}/cancellation", text(&answer.body["order"]));
+    for reason in ["", " ", "\n", &"x".repeat(101)] {
+        let answer = server.post(&path, &json!({"reason": reason})).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.faults()),
+            (422, vec!["/reason"])
+        );
+    }
+
     let raw = |body: &str| {
         let post = server.client.post(format!("{}/api/orders", server.url));
         post.header("content-type", "application/json")
@@ -155,8 +168,10 @@ async fn what_is_wrong_with_a_request_is_told_by_the_name_of_the_field() {
         (400, vec!["Idempotency-Key"])
     );
 
-    let nothing = server.get("/api/overview").await;
-    assert_eq!(nothing.body["placed"], 0, "{nothing:?}");
+    let receipt = text(&answer_of_one(&server).await["receipt"]);
+    let list = server.get(&format!("/api/orders?after={receipt}")).await;
+    let orders = list.body["orders"].as_array().unwrap();
+    assert_eq!(orders.len(), 2, "the two that were valid: {list:?}");
 }
 
 #[tokio::test]
@@ -243,6 +258,13 @@ async fn the_page_loads_nothing_from_elsewhere() {
             "{path}"
         );
     }
+}
+
+/// What is answered to an order that is valid.
+async fn answer_of_one(server: &Server) -> Value {
+    let answer = server.post("/api/orders", &order("ada", 1)).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.body
 }
 
 fn text(value: &Value) -> String {

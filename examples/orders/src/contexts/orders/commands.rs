@@ -58,21 +58,13 @@ pub struct SubmitOrder {
 impl SubmitOrder {
     /// How many items an order can have.
     pub const LONGEST: usize = 100;
-    /// How many bytes the name of a customer or product can have.
-    pub const NAME: usize = 200;
 }
 
 /// What must hold of the fields alone. What depends on what has happened is the aggregate's decision.
 impl Validate for SubmitOrder {
     fn validate(&self) -> Result<(), Invalid> {
-        let is_name = |name: &str| {
-            !name.trim().is_empty()
-                && name.len() <= Self::NAME
-                && !name.chars().any(char::is_control)
-        };
-        let a_name = format!("must have 1 to {} bytes, all printable", Self::NAME);
         let mut invalid = Invalid::none()
-            .unless(is_name(&self.customer.0), "customer", &a_name)
+            .unless(is_text(&self.customer.0), "customer", A_TEXT)
             .unless(
                 (1..=Self::LONGEST).contains(&self.items.len()),
                 "items",
@@ -81,7 +73,7 @@ impl Validate for SubmitOrder {
         for (place, item) in self.items.iter().enumerate() {
             let field = |name: &str| format!("items/{place}/{name}");
             invalid = invalid
-                .unless(is_name(&item.product), field("product"), &a_name)
+                .unless(is_text(&item.product), field("product"), A_TEXT)
                 .unless(
                     (1..=Item::MOST).contains(&item.quantity),
                     field("quantity"),
@@ -97,6 +89,14 @@ impl Validate for SubmitOrder {
     }
 }
 
+/// Whether it is something that a person can read.
+fn is_text(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= 100 && !text.chars().any(char::is_control)
+}
+
+/// What is said where it is not.
+const A_TEXT: &str = "must have 1 to 100 characters, all printable";
+
 /// Note that the parcel is on its way.
 #[derive(Command, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct ShipOrder {
@@ -108,4 +108,12 @@ pub struct ShipOrder {
 pub struct CancelOrder {
     pub order: OrderId,
     pub reason: String,
+}
+
+impl Validate for CancelOrder {
+    fn validate(&self) -> Result<(), Invalid> {
+        Invalid::none()
+            .unless(is_text(&self.reason), "reason", A_TEXT)
+            .into_result()
+    }
 }

@@ -29,7 +29,7 @@ impl Orders {
             .command::<PlaceOrder>(self)
             .command_with::<SubmitOrder, _>(self, |options| options.validate())
             .command::<ShipOrder>(self)
-            .command::<CancelOrder>(self)
+            .command_with::<CancelOrder, _>(self, |options| options.validate())
     }
 }
 
