@@ -1,6 +1,8 @@
-//! The facade: building, starting, reading one's own writes, the bus, and stopping.
+//! The facade: building, starting, reading one's own writes, read models, kept outcomes, the bus, and stopping.
 
 mod account;
 mod building;
 mod catalogue;
+mod outcomes;
+mod read_models;
 mod running;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 use uno_core::{Document, DocumentStore, StoreError};
 use uno_uow::CommandError;
 
-use crate::{DocumentProjection, Generation, Serving, ServingError};
+use crate::{DocumentProjection, Serving, ServingError};
 
 /// Reads the documents of a [`DocumentProjection`]. Cheap to clone.
 ///
@@ -71,11 +71,13 @@ impl<P: DocumentProjection> Documents<P> {
     /// When the store can't be read or the document does not have the projection's shape.
     pub async fn get(&self, key: &str) -> Result<Option<P::Document>, ReadDocumentError> {
         let keys = &[key.to_owned()];
-        self.read(async move |collection| {
-            let found = self.store.load_documents(collection, keys).await?;
-            found.first().map(decode::<P>).transpose()
-        })
-        .await
+        self.serving
+            .read(|generation| async move {
+                let collection = generation.name_of(P::NAME);
+                let found = self.store.load_documents(&collection, keys).await?;
+                found.first().map(decode::<P>).transpose()
+            })
+            .await
     }
 
     /// The documents with these keys, as far as they exist, by their keys. One read, of one state.
@@ -86,11 +88,13 @@ impl<P: DocumentProjection> Documents<P> {
         &self,
         keys: &[String],
     ) -> Result<BTreeMap<String, P::Document>, ReadDocumentError> {
-        self.read(async move |collection| {
-            let found = self.store.load_documents(collection, keys).await?;
-            found.iter().map(keyed::<P>).collect()
-        })
-        .await
+        self.serving
+            .read(|generation| async move {
+                let collection = generation.name_of(P::NAME);
+                let found = self.store.load_documents(&collection, keys).await?;
+                found.iter().map(keyed::<P>).collect()
+            })
+            .await
     }
 
     /// The documents after `after` in the order of their keys, at most `limit`, with their keys.
@@ -102,26 +106,13 @@ impl<P: DocumentProjection> Documents<P> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, P::Document)>, ReadDocumentError> {
-        self.read(async move |collection| {
-            let found = self.store.scan_documents(collection, after, limit).await?;
-            found.iter().map(keyed::<P>).collect()
-        })
-        .await
-    }
-
-    /// Reads from the collection of the generation that serves.
-    #[expect(
-        clippy::future_not_send,
-        reason = "it is sent wherever what `read` returns is, and that is so for all callers here"
-    )]
-    async fn read<T>(
-        &self,
-        read: impl AsyncFn(&str) -> Result<T, ReadDocumentError>,
-    ) -> Result<T, ReadDocumentError> {
-        let read = &read;
-        let reading =
-            |generation: Generation| async move { read(&generation.name_of(P::NAME)).await };
-        self.serving.read(reading).await
+        self.serving
+            .read(|generation| async move {
+                let collection = generation.name_of(P::NAME);
+                let found = self.store.scan_documents(&collection, after, limit).await?;
+                found.iter().map(keyed::<P>).collect()
+            })
+            .await
     }
 }
 

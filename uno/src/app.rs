@@ -8,14 +8,17 @@ use uno_core::{
 };
 use uno_cqrs::{
     CommandBus, DocumentProjection, Documents, ExecuteError, IdempotencyKey, Query, QueryBus,
-    QueryError,
+    QueryError, ReadModel,
 };
 use uno_events::{EventBus, SubscriptionManager, SubscriptionStatus, WaitError};
 use uno_uow::{CommandError, RunError, UnitOfWork};
 
 #[cfg(feature = "saga")]
 use crate::saga_part::{SagaPart, SagaStatus};
-use crate::{StartError, Uno, bus_feed};
+use crate::{
+    AwaitError, StartError, Uno, bus_feed, outcomes,
+    read_model_part::{ReadModelPart, ReadModelReport},
+};
 
 /// An application that runs. Cheap to clone; it runs until it is [stopped](App::stop) or the last clone is dropped.
 pub struct App<B: Backend> {
@@ -27,7 +30,8 @@ struct Inner<B: Backend> {
     commands: CommandBus<B>,
     queries: QueryBus,
     bus: EventBus,
-    manager: SubscriptionManager,
+    manager: Arc<SubscriptionManager>,
+    read_models: Vec<ReadModelPart<B>>,
     #[cfg(feature = "saga")]
     sagas: Vec<Box<dyn SagaPart<B>>>,
     tasks: TaskTracker,
@@ -41,12 +45,11 @@ impl<B: Backend> Drop for Inner<B> {
 }
 
 impl<B: Backend> App<B> {
-    pub(crate) async fn start(
-        uno: Uno<B>,
-        manager: SubscriptionManager,
-        head: Head,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn start(uno: Uno<B>, head: Head) -> Result<Self, StartError> {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        // If something does not start, what has been started ends.
+        let not_started = stop.clone().drop_guard();
+        let manager = uno.manager;
         for subscription in uno.subscriptions {
             manager
                 .subscribe(subscription)
@@ -56,6 +59,12 @@ impl<B: Backend> App<B> {
             .start_all()
             .await
             .map_err(|error| StartError::Subscriptions(error.into()))?;
+        for part in &uno.read_models {
+            part.start(&tasks, uno.poll, &stop).await?;
+        }
+        if let Some(kept) = uno.outcomes_kept {
+            tasks.spawn(outcomes::prune(uno.commands.clone(), kept, stop.clone()));
+        }
         let store: Arc<dyn EventStore> = Arc::clone(&uno.backend) as _;
         tasks.spawn(bus_feed::run(
             store,
@@ -68,12 +77,14 @@ impl<B: Backend> App<B> {
         for saga in &uno.sagas {
             saga.spawn(&tasks, uno.poll, &stop);
         }
+        not_started.disarm();
         let inner = Inner {
             backend: uno.backend,
             commands: uno.commands,
             queries: uno.queries,
             bus: uno.bus,
             manager,
+            read_models: uno.read_models,
             #[cfg(feature = "saga")]
             sagas: uno.sagas,
             tasks,
@@ -130,7 +141,7 @@ impl<B: Backend> App<B> {
         commands.execute_once_as(key, command, metadata).await
     }
 
-    /// The commands, for what there is no method of here, such as [pruning outcomes](CommandBus::prune_outcomes).
+    /// The commands, for what there is no method of here.
     #[must_use]
     pub fn commands(&self) -> &CommandBus<B> {
         &self.inner.commands
@@ -182,6 +193,18 @@ impl<B: Backend> App<B> {
         Documents::new(Arc::clone(&self.inner.backend) as _)
     }
 
+    /// The read model of this name, for rebuilding it, going back and dropping generations; `None` when the application has no such read
+    /// model. It is fed by the application: [`sync`](ReadModel::sync) and [`follow`](ReadModel::follow) need not be called.
+    #[must_use]
+    pub fn read_model(&self, name: &str) -> Option<&Arc<ReadModel<B>>> {
+        self.read_models().find(|model| model.name() == name)
+    }
+
+    /// All read models.
+    pub fn read_models(&self) -> impl Iterator<Item = &Arc<ReadModel<B>>> {
+        self.inner.read_models.iter().map(|part| &part.model)
+    }
+
     /// The runner of a saga, for looking at its instances and their histories, and for helping those that are stuck or parked; `None` when the application has no such saga.
     #[cfg(feature = "saga")]
     #[must_use]
@@ -210,21 +233,28 @@ impl<B: Backend> App<B> {
         &self.inner.manager
     }
 
-    /// Waits until a read model or handler has come to what a command did: read your own writes.
+    /// Waits until a read model or handler has come to what a command did: read your own writes. Of a read model, that is the generation
+    /// which serves.
     ///
     /// # Errors
-    /// When it does not come there in time or has stopped, or the receipt is from another store.
+    /// When it does not come there in time or has stopped, the receipt is from another store, or the read model can't be read.
     pub async fn wait_for(
         &self,
         name: &SubscriptionName,
         receipt: &Receipt,
         timeout: Duration,
-    ) -> Result<(), WaitError> {
-        self.inner.manager.wait_for(name, receipt, timeout).await
+    ) -> Result<(), AwaitError> {
+        match self.read_model(name.as_str()) {
+            Some(model) => model
+                .wait_for(receipt, timeout)
+                .await
+                .map_err(AwaitError::of_read_model),
+            None => Ok(self.inner.manager.wait_for(name, receipt, timeout).await?),
+        }
     }
 
-    /// Waits until nothing moves any more: every subscription has come to the end of the log, and no command or outcome
-    /// waits. For tests and imports; a busy application may never be idle.
+    /// Waits until nothing moves any more: every subscription has come to the end of the log, no command or outcome
+    /// waits, and what older code had built is rebuilt. For tests and imports; a busy application may never be idle.
     ///
     /// # Errors
     /// When a subscription has stopped because of a failure, or the store can't be read.
@@ -232,6 +262,9 @@ impl<B: Backend> App<B> {
         loop {
             let mark = self.inner.backend.change();
             let before = self.inner.backend.head().await?.position();
+            for part in &self.inner.read_models {
+                part.rested().await;
+            }
             self.inner.manager.until_idle().await?;
             let waiting = self.waiting().await?;
             if waiting == 0 && self.inner.backend.head().await?.position() == before {
@@ -263,8 +296,13 @@ impl<B: Backend> App<B> {
         for saga in &self.inner.sagas {
             sagas.push(saga.status().await);
         }
+        let mut read_models = Vec::with_capacity(self.inner.read_models.len());
+        for part in &self.inner.read_models {
+            read_models.push(part.report().await);
+        }
         AppStatus {
             subscriptions: self.inner.manager.status().await,
+            read_models,
             #[cfg(feature = "saga")]
             sagas,
         }
@@ -280,6 +318,8 @@ impl<B: Backend> App<B> {
         self.inner.manager.stop_all().await;
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        // A read model that was just following a swap may have begun to feed another generation after the first call.
+        self.inner.manager.stop_all().await;
     }
 }
 
@@ -305,6 +345,8 @@ impl<B: Backend> fmt::Debug for App<B> {
 pub struct AppStatus {
     /// Every durable subscription: read models, sagas and handlers.
     pub subscriptions: Vec<SubscriptionStatus>,
+    /// The read models, beside their subscriptions.
+    pub read_models: Vec<ReadModelReport>,
     /// The sagas, beside their subscriptions.
     #[cfg(feature = "saga")]
     pub sagas: Vec<SagaStatus>,

@@ -2,13 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, Decoder, EventStore, StoreError, SubscriptionStore};
+use uno_core::{Backend, StoreError};
 use uno_cqrs::{Catalogue, CommandBus, QueryBus};
 use uno_events::{EventBus, Subscription, SubscriptionManager};
 
 #[cfg(feature = "saga")]
 use crate::saga_part::SagaPart;
-use crate::{App, StartError, UnoBuilder};
+use crate::{App, StartError, UnoBuilder, read_model_part::ReadModelPart};
 
 /// An application, put together and checked.
 ///
@@ -26,15 +26,15 @@ use crate::{App, StartError, UnoBuilder};
 /// ```
 pub struct Uno<B: Backend> {
     pub(crate) backend: Arc<B>,
-    pub(crate) decoder: Decoder,
     pub(crate) poll: Duration,
-    pub(crate) lease: Option<Duration>,
-    pub(crate) instance: Option<Arc<str>>,
+    pub(crate) outcomes_kept: Option<Duration>,
+    pub(crate) manager: Arc<SubscriptionManager>,
     pub(crate) commands: CommandBus<B>,
     pub(crate) queries: QueryBus,
     pub(crate) bus: EventBus,
     pub(crate) catalogue: Catalogue,
     pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) read_models: Vec<ReadModelPart<B>>,
     #[cfg(feature = "saga")]
     pub(crate) sagas: Vec<Box<dyn SagaPart<B>>>,
 }
@@ -63,25 +63,15 @@ impl<B: Backend> Uno<B> {
         self.backend.migrate().await
     }
 
-    /// Starts everything.
+    /// Starts everything: subscriptions, sagas and workers, and what feeds read models. One that was built by an older version of its code
+    /// is rebuilt in the background, while processes that run the older code go on with what they have.
     ///
     /// # Errors
     /// [`StoreError::NotMigrated`] when the store has no schema yet, and whatever else keeps the store from being used.
     pub async fn start(self) -> Result<App<B>, StartError> {
         // Asked first, so that a store that can't be used is told here, and not by every subscription.
         let head = self.backend.head().await?;
-        let store: Arc<dyn EventStore> = Arc::clone(&self.backend) as _;
-        let subscriptions: Arc<dyn SubscriptionStore> = Arc::clone(&self.backend) as _;
-        let mut manager = SubscriptionManager::builder(store, subscriptions)
-            .decoder(self.decoder.clone())
-            .poll_interval(self.poll);
-        if let Some(lease) = self.lease {
-            manager = manager.lease(lease);
-        }
-        if let Some(name) = &self.instance {
-            manager = manager.instance(Arc::clone(name));
-        }
-        App::start(self, manager.build(), head).await
+        App::start(self, head).await
     }
 }
 

@@ -1,19 +1,25 @@
 //! [`UnoBuilder`]: collects what an application is made of.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, Command, CommandDescriptor, Decoder, EventSet, SubscriptionName};
+use uno_core::{
+    Backend, Command, CommandDescriptor, Decoder, EventSet, EventStore, SubscriptionName,
+    SubscriptionStore,
+};
 use uno_cqrs::{
     Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer, CommandOptions,
-    DocumentProjection, DocumentProjector, HandlerEntry, Projection, ProjectionEntry, Projector,
-    Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions,
+    DocumentProjection, HandlerEntry, Projection, ProjectionEntry, Projector, Query, QueryBus,
+    QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions, ReadModel, VersionedProjection,
 };
-use uno_events::{Consumer, EventBus, IntoEventHandler, Replay, Subscription};
+use uno_events::{EventBus, IntoEventHandler, Replay, Subscription, SubscriptionManager};
 use uno_uow::{RetryBudget, RetryPolicy, Runner};
 
 #[cfg(feature = "saga")]
 use crate::saga_part::{SagaFactory, SagaPart};
-use crate::{BuildError, Uno};
+use crate::{
+    BuildError, Uno, outcomes,
+    read_model_part::{ReadModelFactory, ReadModelPart},
+};
 
 /// Collects the handlers, read models, sagas and subscriptions of an application.
 ///
@@ -24,11 +30,13 @@ pub struct UnoBuilder<B: Backend> {
     poll: Duration,
     lease: Option<Duration>,
     instance: Option<Arc<str>>,
+    outcomes_kept: Option<Duration>,
     conflicts: RetryPolicy,
     budget: RetryBudget,
     commands: CommandBusBuilder<B>,
     queries: QueryBusBuilder,
     parts: Vec<Part<B>>,
+    read_models: Vec<ReadModelFactory<B>>,
     /// What is known of the parts before they are made.
     catalogue: Catalogue,
     #[cfg(feature = "saga")]
@@ -47,10 +55,12 @@ impl<B: Backend> UnoBuilder<B> {
             poll: Duration::from_millis(500),
             lease: None,
             instance: None,
+            outcomes_kept: Some(outcomes::KEPT),
             conflicts: RetryPolicy::default(),
             budget: RetryBudget::default(),
             queries: QueryBus::builder(),
             parts: Vec::new(),
+            read_models: Vec::new(),
             catalogue: Catalogue::new(""),
             #[cfg(feature = "saga")]
             sagas: Vec::new(),
@@ -85,6 +95,21 @@ impl<B: Backend> UnoBuilder<B> {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
+        self
+    }
+
+    /// Forgets the outcome of a command under its [idempotency key](uno_cqrs::IdempotencyKey) after so long, by the store's clock; 30 days unless
+    /// it is said. From then on the key is as good as new, so this is longer than anybody sends a command again after.
+    #[must_use]
+    pub fn keep_outcomes(mut self, kept: Duration) -> Self {
+        self.outcomes_kept = Some(kept);
+        self
+    }
+
+    /// Never forgets the outcome of a command under its idempotency key: what is kept of them grows for as long as the application lives.
+    #[must_use]
+    pub fn keep_outcomes_for_good(mut self) -> Self {
+        self.outcomes_kept = None;
         self
     }
 
@@ -160,42 +185,95 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
-    /// Keeps a read model of documents.
+    /// Keeps a [read model](ReadModel) of documents, under the projection's name: the application feeds it, reads it by
+    /// [`App::documents`](crate::App::documents), and rebuilds it beside itself when its code has a higher `VERSION`, or when it is
+    /// [told to](crate::App::read_model).
     #[must_use]
-    pub fn documents<P: DocumentProjection>(mut self, projection: P) -> Self {
+    pub fn documents<P: DocumentProjection>(self, projection: P) -> Self {
+        self.documents_with(projection, |model| model)
+    }
+
+    /// The same with options, for rebuilding and for the subscriptions that feed it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use uno::prelude::*;
+    /// # #[derive(Event, Serialize, Deserialize)] struct Deposited { account: String, cents: i64 }
+    /// # #[derive(Debug)] struct Balances;
+    /// # impl DocumentProjection for Balances {
+    /// #     const NAME: &'static str = "balances";
+    /// #     type Event = Deposited;
+    /// #     type Document = i64;
+    /// #     fn keys(&self, event: &Envelope<Deposited>) -> Vec<String> { vec![event.event().account.clone()] }
+    /// #     fn apply(&self, _: &str, sum: Option<i64>, event: &Envelope<Deposited>) -> Option<i64> { Some(sum.unwrap_or(0) + event.event().cents) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let uno = Uno::builder(Arc::new(MemoryStore::new()))
+    ///     .documents_with(Balances, |model| model.rebuild_batch(10_000))
+    ///     .build()?;
+    /// uno.migrate().await?;
+    /// let app = uno.start().await?;
+    /// let balances = app.read_model(Balances::NAME).expect("it was registered above");
+    /// balances.rebuild().await?;          // beside the one that serves; then swaps
+    /// balances.roll_back().await?;        // the old one is kept fed until it is dropped
+    /// # app.stop().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn documents_with<P: DocumentProjection>(
+        mut self,
+        projection: P,
+        options: impl FnOnce(ReadModel<B>) -> ReadModel<B> + Send + 'static,
+    ) -> Self {
         let entry = ProjectionEntry::documents::<P>();
         self.catalogue.projections.push(entry);
         self.catalogue.add_events::<P::Event>();
-        self.consumer(P::NAME, |backend, decoder| {
-            DocumentProjector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::Events)
-        })
+        self.read_models.push(Box::new(|backend, manager, decoder| {
+            let (log, backend) = (Arc::clone(backend) as _, Arc::clone(backend));
+            let (manager, decoder) = (Arc::clone(manager), decoder.clone());
+            ReadModel::documents(projection, log, backend, manager, decoder).map(options)
+        }));
+        self
     }
 
-    /// Keeps a read model of your own rows.
+    /// Keeps a [read model](ReadModel) of your own rows, in tables that are named by their generation: like
+    /// [`documents`](Self::documents) it is rebuilt beside itself.
+    #[must_use]
+    pub fn rows<P: VersionedProjection<B>>(self, projection: P) -> Self {
+        self.rows_with(projection, |model| model)
+    }
+
+    /// The same with options, for rebuilding and for the subscriptions that feed it.
+    #[must_use]
+    pub fn rows_with<P: VersionedProjection<B>>(
+        mut self,
+        projection: P,
+        options: impl FnOnce(ReadModel<B>) -> ReadModel<B> + Send + 'static,
+    ) -> Self {
+        let entry = ProjectionEntry::rows::<P, B>();
+        self.catalogue.projections.push(entry);
+        self.catalogue.add_events::<P::Event>();
+        self.read_models.push(Box::new(|backend, manager, decoder| {
+            let (log, backend) = (Arc::clone(backend) as _, Arc::clone(backend));
+            let (manager, decoder) = (Arc::clone(manager), decoder.clone());
+            ReadModel::rows(projection, log, backend, manager, decoder).map(options)
+        }));
+        self
+    }
+
+    /// Keeps your own rows in tables that are there once: to rebuild them is your affair. See [`rows`](Self::rows) for the other kind.
     #[must_use]
     pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
         let entry = ProjectionEntry::rows::<P, B>();
         self.catalogue.projections.push(entry);
         self.catalogue.add_events::<P::Event>();
-        self.consumer(P::NAME, |backend, decoder| {
-            Projector::new(projection, Arc::clone(backend), decoder.clone())
-                .map_err(BuildError::Events)
-        })
-    }
-
-    fn consumer<C: Consumer>(
-        mut self,
-        name: &'static str,
-        make: impl FnOnce(&Arc<B>, &Decoder) -> Result<C, BuildError> + Send + 'static,
-    ) -> Self {
         self.parts.push(Box::new(move |backend, decoder| {
-            let name = SubscriptionName::new(name)?;
-            Ok(Subscription::new(
-                name,
-                Replay::Safe,
-                Arc::new(make(backend, decoder)?),
-            ))
+            let name = SubscriptionName::new(P::NAME)?;
+            let projector = Projector::new(projection, Arc::clone(backend), decoder.clone())
+                .map_err(BuildError::Events)?;
+            Ok(Subscription::new(name, Replay::Safe, Arc::new(projector)))
         }));
         self
     }
@@ -270,14 +348,33 @@ impl<B: Backend> UnoBuilder<B> {
             sagas.push(saga);
             subscriptions.push(subscription);
         }
-        for (place, subscription) in subscriptions.iter().enumerate() {
-            if subscriptions[..place]
-                .iter()
-                .any(|other| other.name() == subscription.name())
-            {
-                return Err(BuildError::DuplicateSubscription(
-                    subscription.name().clone(),
-                ));
+        let manager = Arc::new(manager(
+            &self.backend,
+            &self.decoder,
+            self.poll,
+            self.lease,
+            self.instance,
+        ));
+        let mut read_models = Vec::new();
+        for make in self.read_models {
+            read_models.push(ReadModelPart::make(
+                make,
+                &self.backend,
+                &manager,
+                &self.decoder,
+            )?);
+        }
+        let mut names = BTreeSet::new();
+        let of_models = read_models.iter().map(|part| part.model.name());
+        for name in subscriptions
+            .iter()
+            .map(|subscription| subscription.name().as_str())
+            .chain(of_models)
+        {
+            if !names.insert(name) {
+                return Err(BuildError::DuplicateSubscription(SubscriptionName::new(
+                    name,
+                )?));
             }
         }
         let queries = self.queries.build()?;
@@ -291,19 +388,41 @@ impl<B: Backend> UnoBuilder<B> {
         let bus = EventBus::builder().decoder(self.decoder.clone()).build();
         Ok(Uno {
             backend: self.backend,
-            decoder: self.decoder,
             poll: self.poll,
-            lease: self.lease,
-            instance: self.instance,
+            outcomes_kept: self.outcomes_kept,
+            manager,
             commands,
             queries,
             catalogue,
             bus,
             subscriptions,
+            read_models,
             #[cfg(feature = "saga")]
             sagas,
         })
     }
+}
+
+/// What runs the subscriptions.
+fn manager<B: Backend>(
+    backend: &Arc<B>,
+    decoder: &Decoder,
+    poll: Duration,
+    lease: Option<Duration>,
+    instance: Option<Arc<str>>,
+) -> SubscriptionManager {
+    let store: Arc<dyn EventStore> = Arc::clone(backend) as _;
+    let subscriptions: Arc<dyn SubscriptionStore> = Arc::clone(backend) as _;
+    let mut manager = SubscriptionManager::builder(store, subscriptions)
+        .decoder(decoder.clone())
+        .poll_interval(poll);
+    if let Some(lease) = lease {
+        manager = manager.lease(lease);
+    }
+    if let Some(name) = instance {
+        manager = manager.instance(name);
+    }
+    manager.build()
 }
 
 impl<B: Backend> fmt::Debug for UnoBuilder<B> {

@@ -7,7 +7,9 @@ mod application;
 mod builder;
 mod bus_feed;
 mod error;
+mod outcomes;
 pub mod prelude;
+mod read_model_part;
 #[cfg(feature = "saga")]
 mod saga_part;
 mod signal;
@@ -34,7 +36,8 @@ pub use crate::{
     app::{App, AppStatus},
     application::Uno,
     builder::UnoBuilder,
-    error::{BuildError, StartError},
+    error::{AwaitError, BuildError, StartError},
+    read_model_part::{ReadModelReport, Upkeep},
     signal::stop_signal,
 };
 

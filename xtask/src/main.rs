@@ -8,9 +8,11 @@
     reason = "a command-line program talks to its user"
 )]
 
+mod browser;
 mod cargo;
 mod cases;
 mod fix;
+mod install;
 mod pg;
 mod postgres;
 mod process;
@@ -31,7 +33,7 @@ usage: cargo xtask <command>
   verify            format, lints, docs, tidy, licences, each crate by itself; writes nothing to the tree
   fix               formats, and applies what clippy can mend by itself
   tidy              the rules of this workspace that no other tool knows
-  test [-- args]    all tests, with a PostgreSQL; args go to the test runner
+  test [-- args]    all tests, with a PostgreSQL and a Chromium; args go to the test runner
   torture campaign  tries to break the stores: log, cancel or duel, with --help for what each takes
   cases N           property tests of old events and codecs, with N cases
   pg -- command     runs a command with a throw-away PostgreSQL in DATABASE_URL

@@ -7,13 +7,15 @@ mod account;
 mod binaries;
 mod cluster;
 mod guard;
-mod install;
 mod pooler;
 
 use anyhow::{Result, bail};
 
 use binaries::Binaries;
 
+use crate::install;
+
+pub(crate) use account::we_are_root;
 pub(crate) use cluster::Cluster;
 pub(crate) use guard::{GUARD_COMMAND, guard};
 pub(crate) use pooler::require_pooler;

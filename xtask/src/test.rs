@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test, with a PostgreSQL, and one line at the end that says how it went.
+//! `cargo xtask test`: every test, with a PostgreSQL and a browser, and one line at the end that says how it went.
 
 mod counts;
 mod runner;
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use crate::browser::require_browser;
 use crate::cargo::has_subcommand;
 use crate::postgres::{Cluster, require_pooler};
 use crate::process::Ending;
@@ -19,6 +20,7 @@ use runner::Runner;
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let signals = Signals::catch()?;
     require_pooler()?;
+    require_browser()?;
     let mut cluster = if given_database() {
         None
     } else {

@@ -10,16 +10,20 @@ use crate::{
     import,
     input::Input,
     outside::{Analytics, Mailer},
-    read_models::{CustomerTotals, OrderSummaries, SalesPerMonth},
+    read_models::{CustomerTotals, OrderSummaries, SalesPerMonth, ShopWindow},
     report::Report,
     store::{self, World},
 };
 
-/// Every context, the saga, the read models and the handlers, on one store.
-pub fn wire<B: Backend>(store: Arc<B>, world: &World) -> Result<Uno<B>, BuildError> {
+/// Every context, the saga, the read models and the handlers, on one store. Customers have so long to change their mind.
+pub fn wire<B: Backend>(
+    store: Arc<B>,
+    world: &World,
+    cooling_off_secs: u32,
+) -> Result<Uno<B>, BuildError> {
     // One process at a time: one that is started again goes on at once with what the one before had in hand.
     let app = Uno::builder(store).instance("orders");
-    let app = Orders::register(app);
+    let app = Orders::with_cooling_off(cooling_off_secs).register(app);
     let app = Payments::register(app);
     let app = Inventory::register(app);
     let app = Shipping::register(app);
@@ -27,6 +31,7 @@ pub fn wire<B: Backend>(store: Arc<B>, world: &World) -> Result<Uno<B>, BuildErr
         .documents(OrderSummaries)
         .documents(CustomerTotals)
         .documents(SalesPerMonth)
+        .documents(ShopWindow)
         .handler(
             "mail",
             Replay::LiveOnly,
@@ -42,7 +47,7 @@ pub fn wire<B: Backend>(store: Arc<B>, world: &World) -> Result<Uno<B>, BuildErr
 
 /// What the application is made of, as JSON or as a flowchart. It is the same on every store.
 pub fn describe(mermaid: bool) -> anyhow::Result<String> {
-    let catalogue = wire(store::memory(), &store::in_memory_world())?.describe("orders");
+    let catalogue = wire(store::memory(), &store::in_memory_world(), 0)?.describe("orders");
     if mermaid {
         return Ok(catalogue.to_mermaid().trim_end().to_owned());
     }
@@ -53,15 +58,17 @@ pub fn describe(mermaid: bool) -> anyhow::Result<String> {
 ///
 /// Killed at any moment and started again, it goes on where it stopped.
 pub async fn run<B: Backend>(store: Arc<B>, input: &Input, world: World) -> anyhow::Result<bool> {
-    let uno = wire(Arc::clone(&store), &world)?;
+    // They are old orders: nobody changes their mind any more.
+    let uno = wire(Arc::clone(&store), &world, 0)?;
     uno.migrate().await?;
     let begun = store.head().await?.position();
     let start = Instant::now();
+    let signal = uno::stop_signal();
     let app = uno.start().await?;
 
     let finished = tokio::select! {
         result = import::run(&app, input) => { result?; true }
-        signal = uno::stop_signal() => { signal?; false }
+        signalled = signal => { signalled?; false }
     };
     let elapsed = start.elapsed();
     app.stop().await;

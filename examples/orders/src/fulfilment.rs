@@ -2,10 +2,16 @@
 //!
 //! ```text
 //! OrderPlaced ──► ChargePayment ──► AllocateStock ──► DispatchParcel ──► ShipOrder ──► done
-//!                     │ declined        │ rejected
+//!     (waits         │ declined        │ rejected
+//!      first)
 //!                     ▼                 ▼
 //!                 CancelOrder ◄── RefundPayment ◄── ReleaseStock         (in reverse)
 //! ```
+//!
+//! An order that the customer may still change their mind about waits before it is charged: for a timeout, which is a row of the store and
+//! fires also if the process was down when it was due.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uno::prelude::*;
@@ -17,7 +23,7 @@ use crate::contexts::{
     },
     orders::{
         commands::{CancelOrder, ShipOrder},
-        events::{OrderPlaced, OrderShipped},
+        events::{OrderCancelled, OrderPlaced, OrderShipped},
     },
     payment::{
         commands::{ChargePayment, RefundPayment},
@@ -30,6 +36,15 @@ use crate::contexts::{
 #[derive(Serialize, Deserialize, Default, Clone, Debug, PartialEq)]
 pub struct Fulfilment {
     item_count: u32,
+    /// What is to be charged, and the order, while the customer may still change their mind.
+    #[serde(default)]
+    waiting: Option<ChargePayment>,
+}
+
+/// What it waits for. Stored format: version with care.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub enum Wait {
+    CoolingOff,
 }
 
 /// What it listens to.
@@ -41,6 +56,7 @@ pub enum FulfilmentEvent {
     Allocated(StockAllocated),
     Dispatched(ParcelDispatched),
     Shipped(OrderShipped),
+    Cancelled(OrderCancelled),
 }
 
 /// What it sends.
@@ -59,7 +75,7 @@ impl Saga for Fulfilment {
     const NAME: &'static str = "fulfilment";
     type Event = FulfilmentEvent;
     type Command = FulfilmentCommand;
-    type Timeout = NoTimeout;
+    type Timeout = Wait;
 
     fn route(event: &Envelope<FulfilmentEvent>) -> Route {
         match event.event() {
@@ -69,11 +85,20 @@ impl Saga for Fulfilment {
             FulfilmentEvent::Allocated(e) => Route::ContinueStrict(e.order.to_string()),
             FulfilmentEvent::Dispatched(e) => Route::ContinueStrict(e.order.to_string()),
             FulfilmentEvent::Shipped(e) => Route::Stop(e.order.to_string()),
+            // A draft that is given up was never placed, so there is none.
+            FulfilmentEvent::Cancelled(e) => Route::Continue(e.order.to_string()),
         }
     }
 
-    fn react(&mut self, input: Input<'_, FulfilmentEvent>) -> Outputs<FulfilmentCommand> {
+    fn react(
+        &mut self,
+        input: Input<'_, FulfilmentEvent, Wait>,
+    ) -> Outputs<FulfilmentCommand, Wait> {
         match input {
+            Input::Timeout(Wait::CoolingOff) => match self.waiting.take() {
+                Some(charge) => Self::begin(charge),
+                None => Outputs::none(),
+            },
             Input::Event(event) => self.on_event(event.event()),
             // A command that was refused, or that failed for good: nothing goes on from here.
             Input::Outcome(outcome) if !outcome.is_success() => Outputs::compensate(),
@@ -83,22 +108,40 @@ impl Saga for Fulfilment {
 }
 
 impl Fulfilment {
-    fn on_event(&mut self, event: &FulfilmentEvent) -> Outputs<FulfilmentCommand> {
+    /// Goes for the money.
+    fn begin(charge: ChargePayment) -> Outputs<FulfilmentCommand, Wait> {
+        let order = charge.order;
+        // What is undone last is registered first. The refund is registered when the charge is sent, because from then on the money may
+        // have moved.
+        Outputs::on_undo(CancelOrder {
+            order,
+            reason: "it could not be fulfilled".into(),
+        })
+        .and_send(charge)
+        .undo(RefundPayment { order })
+    }
+
+    fn on_event(&mut self, event: &FulfilmentEvent) -> Outputs<FulfilmentCommand, Wait> {
         match event {
             FulfilmentEvent::Placed(e) => {
                 self.item_count = e.item_count;
-                // What is undone last is registered first. The refund is registered when the charge is sent, because
-                // from then on the money may have moved.
-                Outputs::on_undo(CancelOrder {
-                    order: e.order,
-                    reason: "it could not be fulfilled".into(),
-                })
-                .and_send(ChargePayment {
+                let charge = ChargePayment {
                     order: e.order,
                     amount: e.total,
-                })
-                .undo(RefundPayment { order: e.order })
+                };
+                if e.cooling_off_secs == 0 {
+                    return Self::begin(charge);
+                }
+                self.waiting = Some(charge);
+                let wait = Duration::from_secs(u64::from(e.cooling_off_secs));
+                Outputs::after(wait, Wait::CoolingOff)
             }
+            // The customer has changed their mind in time. Once the charge is sent it is too late to just leave: the order that is cancelled
+            // will not be shipped, and that is undone like any other refusal.
+            FulfilmentEvent::Cancelled(_) => match self.waiting.take() {
+                Some(_) => Outputs::cancel(Wait::CoolingOff).and_complete(),
+                None => Outputs::none(),
+            },
             FulfilmentEvent::Charged(e) => Outputs::send(AllocateStock {
                 order: e.order,
                 quantity: self.item_count,

@@ -113,9 +113,15 @@ fn parse_line(number: usize, line: &str) -> Result<SubmitOrder, String> {
     if quantity == 0 {
         return Err("an order has at least one CD".to_owned());
     }
+    if quantity > Item::MOST {
+        return Err(format!("an order has at most {} CDs", Item::MOST));
+    }
     let amount: Cents = amount
         .parse()
         .map_err(|error: crate::money::NotAnAmount| error.to_string())?;
+    if amount > Item::DEAREST {
+        return Err(format!("an order costs at most {}", Item::DEAREST));
+    }
     Ok(SubmitOrder {
         order: OrderId::of_line(number, line),
         customer: CustomerId(customer.to_owned()),
@@ -144,10 +150,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_named_and_the_others_are_read() {
         let input = Input::parse(
-            " 1 1 19970101 2 29.33\n\n2 2 19971301 1 5.00\n3 3 19970101 x 5.00\n4 4 19970101 1 -5\n5 5\n6 6 19970102 0 1.00\nx 1 19970101 1 1.00\n7 7 19970102 1 9.99",
+            " 1 1 19970101 2 29.33\n\n2 2 19971301 1 5.00\n3 3 19970101 x 5.00\n4 4 19970101 1 -5\n5 5\n6 6 19970102 0 1.00\nx 1 19970101 1 1.00\n7 7 19970102 1 9.99\n8 8 19970102 1000001 1.00\n9 9 19970102 1 1000000000.01",
         );
         let bad: Vec<usize> = input.bad_lines.iter().map(|line| line.number).collect();
-        assert_eq!(bad, [3, 4, 5, 6, 7, 8]);
+        assert_eq!(bad, [3, 4, 5, 6, 7, 8, 10, 11]);
         assert_eq!(input.orders.len(), 2);
         assert_eq!(input.total(), Cents(3932));
         assert!(

@@ -7,11 +7,13 @@
 //! 2. [`contexts`] holds the domain: orders, payment, inventory, shipping, which know only each other's events and commands;
 //! 3. [`fulfilment`] is the saga that takes a placed order to the customer, or undoes everything;
 //! 4. [`read_models`] keeps documents to look at, and [`outside`] talks to the rest of the world;
-//! 5. [`import`] sends the orders in, and [`report`] adds up what came of them and checks it.
+//! 5. [`import`] sends the orders in, and [`report`] adds up what came of them and checks it;
+//! 6. [`http`] serves the same application to browsers and programs, and [`serve`] starts and stops it.
 
 mod app;
 mod contexts;
 mod fulfilment;
+mod http;
 mod ids;
 mod import;
 mod input;
@@ -20,27 +22,29 @@ mod old;
 mod outside;
 mod read_models;
 mod report;
+mod serve;
 mod store;
 #[cfg(test)]
 mod stored;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Parser, Subcommand};
+use uno::prelude::*;
 
 /// Takes the orders of a CD shop from the first command to the report.
 #[derive(Parser, Debug)]
 #[command(name = "orders", version)]
 struct Arguments {
     /// Where events are kept: `sqlite` (a file below ./target/orders), `sqlite:FILE`, `memory`, or `postgres://…`.
-    #[arg(long, default_value = "sqlite")]
+    #[arg(long, default_value = "sqlite", global = true)]
     store: String,
     /// The orders, one a line: customer, number in the sample, date, number of CDs, dollars.
     /// The data set of the example unless it is given.
     #[arg(long)]
     input: Option<PathBuf>,
     /// Begin anew: remove what an earlier run has left in the embedded store.
-    #[arg(long)]
+    #[arg(long, global = true)]
     fresh: bool,
     #[command(subcommand)]
     instead: Option<Instead>,
@@ -51,6 +55,8 @@ struct Arguments {
 enum Instead {
     /// Tells what the application is made of: commands, queries, handlers, projections and sagas.
     Describe(Describe),
+    /// Serves the application over HTTP, with a page that shows what happens as it happens.
+    Serve(serve::Options),
 }
 
 /// In which form.
@@ -90,23 +96,51 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         println!("{}", app::describe(form.mermaid && !form.json)?);
         return Ok(true);
     }
+    if let Some(Instead::Serve(options)) = &arguments.instead {
+        anyhow::ensure!(
+            arguments.input.is_none(),
+            "--input is for the import; over HTTP the orders come from customers"
+        );
+        return on_store(arguments, "shop", options).await;
+    }
     let input = input::Input::load(arguments.input.as_deref())?;
-    match store::Choice::parse(&arguments.store, &input.name)? {
-        store::Choice::Memory => app::run(store::memory(), &input, store::in_memory_world()).await,
+    on_store(arguments, &input.name, &input).await
+}
+
+/// What is done on a store, whichever it is.
+trait Job {
+    async fn run<B: Backend>(&self, store: Arc<B>, world: store::World) -> anyhow::Result<bool>;
+}
+
+impl Job for input::Input {
+    async fn run<B: Backend>(&self, store: Arc<B>, world: store::World) -> anyhow::Result<bool> {
+        app::run(store, self, world).await
+    }
+}
+
+impl Job for serve::Options {
+    async fn run<B: Backend>(&self, store: Arc<B>, world: store::World) -> anyhow::Result<bool> {
+        serve::run(store, self, world).await
+    }
+}
+
+/// Opens the store that was asked for, and what lies beside it under this name.
+async fn on_store(arguments: &Arguments, name: &str, job: &impl Job) -> anyhow::Result<bool> {
+    match store::Choice::parse(&arguments.store, name)? {
+        store::Choice::Memory => job.run(store::memory(), store::in_memory_world()).await,
         store::Choice::Sqlite(file) => {
             let world = store::world_beside(&file, arguments.fresh)?;
-            app::run(store::sqlite(&file, arguments.fresh).await?, &input, world).await
+            job.run(store::sqlite(&file, arguments.fresh).await?, world)
+                .await
         }
         store::Choice::Postgres(url) => {
             anyhow::ensure!(
                 !arguments.fresh,
                 "--fresh is for the embedded store; drop the schema of a server by hand"
             );
-            let world = store::world_beside(
-                &store::directory()?.join(format!("{}-postgres", input.name)),
-                false,
-            )?;
-            app::run(store::postgres(&url).await?, &input, world).await
+            let world =
+                store::world_beside(&store::directory()?.join(format!("{name}-postgres")), false)?;
+            job.run(store::postgres(&url).await?, world).await
         }
     }
 }

@@ -11,7 +11,9 @@ use self::tally::Tally;
 use crate::{
     input::Input,
     money::Cents,
-    read_models::{CustomerTotal, CustomerTotals, MonthlySales, OrderSummaries, SalesPerMonth},
+    read_models::{
+        CustomerTotal, CustomerTotals, MonthlySales, OrderSummaries, SalesPerMonth, ShopWindow,
+    },
     store::World,
 };
 
@@ -36,6 +38,7 @@ impl Report {
         let summaries = stored::<OrderSummaries, B>(store).await?;
         let customers = stored::<CustomerTotals, B>(store).await?;
         let months = stored::<SalesPerMonth, B>(store).await?;
+        let window = stored::<ShopWindow, B>(store).await?;
         let mails = (
             world.mailbox.count("placed"),
             world.mailbox.count("cancelled"),
@@ -68,7 +71,10 @@ impl Report {
             t.stock_adds_up(),
         );
         check("read models = fold of the log", {
-            summaries == t.summaries && customers == t.customers && months == t.months
+            summaries == t.summaries
+                && customers == t.customers
+                && months == t.months
+                && window == t.window
         });
         check(
             "one mail for each order placed and each cancelled",

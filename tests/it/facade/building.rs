@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uno::{BuildError, prelude::*};
 
-use super::account::{Balances, Bank, Deposit, Presents};
+use super::account::{Balances, Bank, Deposit, Deposited, Presents};
 
 fn builder() -> UnoBuilder<MemoryStore> {
     Uno::builder(Arc::new(MemoryStore::new()))
@@ -46,4 +46,33 @@ fn two_handlers_or_two_subscriptions_of_one_name_are_refused() {
         .build()
         .unwrap_err();
     assert_eq!(error.to_string(), "two subscriptions are named balances");
+    let ignore = |_: Arc<Envelope<Deposited>>| std::future::ready(Ok(()));
+    let error = builder()
+        .handler("balances", Replay::Safe, ignore)
+        .documents(Balances)
+        .build()
+        .unwrap_err();
+    assert!(
+        matches!(&error, BuildError::DuplicateSubscription(name) if name.as_str() == "balances"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_with_the_mark_of_a_generation_is_refused() {
+    #[derive(Debug)]
+    struct Marked;
+    impl DocumentProjection for Marked {
+        const NAME: &'static str = "balances@2";
+        type Event = Deposited;
+        type Document = i64;
+        fn keys(&self, _: &Envelope<Deposited>) -> Vec<String> {
+            Vec::new()
+        }
+        fn apply(&self, _: &str, _: Option<i64>, _: &Envelope<Deposited>) -> Option<i64> {
+            None
+        }
+    }
+    let error = builder().documents(Marked).build().unwrap_err();
+    assert!(matches!(error, BuildError::ReadModel(_)), "{error}");
 }

@@ -46,6 +46,31 @@ async fn a_caller_reads_its_own_writes() {
     app.stop().await;
 }
 
+/// A request handler of a web framework is spawned, so what it awaits has to be `Send` wherever the store is not known yet.
+#[tokio::test]
+async fn documents_are_read_in_tasks_that_know_no_store() {
+    async fn read<B: Backend>(app: App<B>) -> Option<i64> {
+        let documents = app.documents::<Balances>();
+        let reading = tokio::spawn(async move {
+            let many = documents.get_many(&["ada".to_owned()]).await.unwrap();
+            assert_eq!(
+                many.get("ada"),
+                documents.get("ada").await.unwrap().as_ref()
+            );
+            assert_eq!(documents.scan(None, 10).await.unwrap().len(), many.len());
+            many.get("ada").copied()
+        });
+        let status = tokio::spawn(async move { app.status().await });
+        assert_eq!(status.await.unwrap().read_models.len(), 1);
+        reading.await.unwrap()
+    }
+    let app = started().await;
+    app.execute(deposit(7)).await.unwrap();
+    app.until_idle().await.unwrap();
+    assert_eq!(read(app.clone()).await, Some(7));
+    app.stop().await;
+}
+
 #[tokio::test]
 async fn a_rejected_command_leaves_no_event() {
     let app = started().await;

@@ -83,7 +83,7 @@ impl Account {
 }
 
 /// Whether this process has root's rights.
-pub(super) fn we_are_root() -> bool {
+pub(crate) fn we_are_root() -> bool {
     let own = Command::new("id").arg("-u").output();
     own.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

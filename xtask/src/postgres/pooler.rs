@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::install;
+use crate::install;
 
 /// Where Debian puts it; not on everybody's `PATH`.
 const DEBIAN: &str = "/usr/sbin";

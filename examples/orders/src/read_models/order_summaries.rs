@@ -20,6 +20,19 @@ pub struct OrderSummary {
     pub status: OrderStatus,
 }
 
+impl OrderSummary {
+    /// Of an order that was just placed.
+    pub fn of(placed: &OrderPlaced) -> Self {
+        Self {
+            customer: placed.customer.clone(),
+            ordered_on: placed.ordered_on,
+            item_count: placed.item_count,
+            total: placed.total,
+            status: OrderStatus::Placed,
+        }
+    }
+}
+
 /// How far a placed order has come.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -67,13 +80,7 @@ impl DocumentProjection for OrderSummaries {
                 .map(|summary| OrderSummary { status, ..summary })
         };
         match event.event() {
-            SummaryEvent::Placed(e) => Some(OrderSummary {
-                customer: e.customer.clone(),
-                ordered_on: e.ordered_on,
-                item_count: e.item_count,
-                total: e.total,
-                status: OrderStatus::Placed,
-            }),
+            SummaryEvent::Placed(e) => Some(OrderSummary::of(e)),
             SummaryEvent::Shipped(_) => with(OrderStatus::Shipped),
             SummaryEvent::Cancelled(_) => with(OrderStatus::Cancelled),
         }

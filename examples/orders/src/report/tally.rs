@@ -17,6 +17,7 @@ use crate::{
     money::Cents,
     read_models::{
         CustomerTotal, CustomerTotals, MonthlySales, OrderSummaries, OrderSummary, SalesPerMonth,
+        ShopWindow, Showing,
     },
 };
 
@@ -49,6 +50,7 @@ pub struct Tally {
     pub summaries: Vec<(String, OrderSummary)>,
     pub customers: Vec<(String, CustomerTotal)>,
     pub months: Vec<(String, MonthlySales)>,
+    pub window: Vec<(String, Showing)>,
     allocated_items: u64,
     released_items: u64,
     shipped_items: u64,
@@ -66,6 +68,7 @@ impl Tally {
         let mut summaries = Fold::new(OrderSummaries, &decoder);
         let mut customers = Fold::new(CustomerTotals, &decoder);
         let mut months = Fold::new(SalesPerMonth, &decoder);
+        let mut window = Fold::new(ShopWindow, &decoder);
         let mut pages = store.pages(Position::START, EventFilter::all(), 1000);
         while let Some(page) = pages.next_page().await? {
             for record in &page {
@@ -78,11 +81,13 @@ impl Tally {
                 summaries.apply(&decoder, record)?;
                 customers.apply(&decoder, record)?;
                 months.apply(&decoder, record)?;
+                window.apply(&decoder, record)?;
             }
         }
         tally.summaries = summaries.into_documents();
         tally.customers = customers.into_documents();
         tally.months = months.into_documents();
+        tally.window = window.into_documents();
         Ok(tally)
     }
 

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on says so")]
 
+mod browser;
 mod describe;
 mod errors;
+mod feed;
+mod http;
 mod kill;
+mod openapi;
 mod postgres;
 mod reports;
 mod run;
+mod server;

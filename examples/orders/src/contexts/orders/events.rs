@@ -39,6 +39,13 @@ pub struct OrderPlaced {
     pub ordered_on: NaiveDate,
     pub item_count: u32,
     pub total: Cents,
+    /// For how long the customer may change their mind before anything is charged. Orders from before there was such a time have none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cooling_off_secs: u32,
+}
+
+fn is_zero(seconds: &u32) -> bool {
+    *seconds == 0
 }
 
 /// The order is on its way.
@@ -114,6 +121,7 @@ impl From<OrderV2> for OrderPlaced {
             ordered_on: old.ordered_on,
             item_count: old.item_count,
             total: old.total,
+            cooling_off_secs: 0,
         }
     }
 }

@@ -9,17 +9,27 @@ use crate::contexts::orders::{
 
 /// Handles every command of orders, on any store.
 #[derive(Clone, Copy, Debug)]
-pub struct Orders;
+pub struct Orders {
+    /// For how long customers may change their mind. The house says so, and not who places an order.
+    cooling_off_secs: u32,
+}
 
 impl Orders {
+    /// In a house that gives customers so long to change their mind.
+    pub fn with_cooling_off(secs: u32) -> Self {
+        Self {
+            cooling_off_secs: secs,
+        }
+    }
+
     /// Registers the handlers.
-    pub fn register<B: Backend>(app: UnoBuilder<B>) -> UnoBuilder<B> {
-        app.command::<CreateOrder>(Self)
-            .command::<AddItem>(Self)
-            .command::<PlaceOrder>(Self)
-            .command::<SubmitOrder>(Self)
-            .command::<ShipOrder>(Self)
-            .command::<CancelOrder>(Self)
+    pub fn register<B: Backend>(self, app: UnoBuilder<B>) -> UnoBuilder<B> {
+        app.command::<CreateOrder>(self)
+            .command::<AddItem>(self)
+            .command::<PlaceOrder>(self)
+            .command_with::<SubmitOrder, _>(self, |options| options.validate())
+            .command::<ShipOrder>(self)
+            .command_with::<CancelOrder, _>(self, |options| options.validate())
     }
 }
 
@@ -52,7 +62,7 @@ impl<B: Backend> CommandHandler<PlaceOrder, B> for Orders {
         uow: &mut UnitOfWork<B>,
     ) -> Result<(), CommandError> {
         let mut order = uow.load::<Order>(&command.order).await?;
-        order.decide(Order::place)?;
+        order.decide(|order| order.place(self.cooling_off_secs))?;
         Ok(())
     }
 }
@@ -73,7 +83,7 @@ impl<B: Backend> CommandHandler<SubmitOrder, B> for Orders {
         for item in &command.items {
             order.decide(|order| order.add_item(item))?;
         }
-        order.decide(Order::place)?;
+        order.decide(|order| order.place(self.cooling_off_secs))?;
         Ok(())
     }
 }

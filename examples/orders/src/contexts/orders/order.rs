@@ -93,8 +93,8 @@ impl Order {
         })
     }
 
-    /// Places the order.
-    pub fn place(&self) -> Result<OrderPlaced, OrderError> {
+    /// Places the order, which the customer may cancel for so long before anything is charged.
+    pub fn place(&self, cooling_off_secs: u32) -> Result<OrderPlaced, OrderError> {
         let facts = self.draft()?;
         if self.item_count == 0 {
             return Err(OrderError::Empty);
@@ -105,6 +105,7 @@ impl Order {
             ordered_on: facts.ordered_on,
             item_count: self.item_count,
             total: self.total,
+            cooling_off_secs,
         })
     }
 
@@ -199,7 +200,10 @@ mod tests {
 
     #[test]
     fn an_empty_order_cannot_be_placed() {
-        assert_eq!(draft().decide(Order::place), Err(OrderError::Empty));
+        assert_eq!(
+            draft().decide(|order| order.place(0)),
+            Err(OrderError::Empty)
+        );
     }
 
     #[test]
@@ -207,7 +211,7 @@ mod tests {
         let mut order = draft();
         order.decide(|order| order.add_item(&item(2, 500))).unwrap();
         order.decide(|order| order.add_item(&item(1, 250))).unwrap();
-        order.decide(Order::place).unwrap();
+        order.decide(|order| order.place(0)).unwrap();
         let Some(OrderEvent::Placed(placed)) = order.uncommitted().last() else {
             panic!("not placed")
         };
@@ -226,7 +230,7 @@ mod tests {
             Err(OrderError::NotPlaced(Status::Draft))
         );
         order.decide(|order| order.add_item(&item(1, 1))).unwrap();
-        order.decide(Order::place).unwrap();
+        order.decide(|order| order.place(0)).unwrap();
         order.decide(Order::ship).unwrap();
         let facts = order.uncommitted().len();
         order.decide(Order::ship).unwrap();

@@ -9,19 +9,19 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::account::we_are_root;
+use crate::postgres::we_are_root;
 
 /// Debian's packages ask this program whether they may start their service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Whether we may install packages here, and know how.
-pub(super) fn possible() -> bool {
+pub(crate) fn possible() -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     we_are_root() && env::split_paths(&path).any(|folder| folder.join("apt-get").is_file())
 }
 
 /// Installs a package and leaves its service stopped: what the tests need, they start themselves.
-pub(super) fn run(package: &str) -> Result<()> {
+pub(crate) fn run(package: &str) -> Result<()> {
     eprintln!("{package} is missing: installing Debian's package of that name");
     let _policy = NoServices::declare()?;
     // A repository of somebody else's may be down while the lists at hand are good enough; apt-get says which.
