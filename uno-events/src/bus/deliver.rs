@@ -1,4 +1,6 @@
 //! Handing one event to its handlers, on behalf of the one who publishes it.
+//!
+//! Long because all ways that an event can go have their steps in common.
 
 use std::{
     future::{Future, poll_fn},
@@ -258,7 +260,9 @@ impl Inner {
             match queue.offer(share) {
                 Offered::Done(result) => {
                     self.start_worker(route, queue);
-                    report.note(n, Some(Verdict::not_called(result)));
+                    if !matches!(result, HandlerResult::Queued) {
+                        report.note(n, Some(Verdict::not_called(result)));
+                    }
                 }
                 Offered::Full(share) => return Some((share, n)),
             }

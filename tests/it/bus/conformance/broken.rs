@@ -179,7 +179,7 @@ impl BusUnderTest for Broken {
         }
         let (handler, gaps) = self.handler(&wanted, handler);
         let options = self.options(&wanted, gaps);
-        let handle = self.route(wanted, options, handler);
+        let handle = self.route(&wanted, options, handler);
         lock(&state.handles).push(handle);
         Some(handle)
     }
@@ -263,7 +263,12 @@ impl BusUnderTest for Broken {
 }
 
 impl Broken {
-    fn route(&self, wanted: Wanted, options: HandlerOptions, handler: BusHandler) -> HandlerHandle {
+    fn route(
+        &self,
+        wanted: &Wanted,
+        options: HandlerOptions,
+        handler: BusHandler,
+    ) -> HandlerHandle {
         let bus = &self.bus;
         let recorded = |topic: Topic, options: HandlerOptions| {
             let handler = Arc::clone(&handler);

@@ -14,8 +14,8 @@ use super::{Gap, Item, Life, Policy, Queue, Spill, batch::Batch};
 use crate::{
     bus::{
         HandlerResult,
-        call::{Begun, Pending, begin},
-        frame::{Frame, Holds, within},
+        call::{Begun, Pending, begin_within},
+        frame::{Frame, Holds, renew_innermost, within},
         outcome::Verdict,
         route::Route,
         target::Decoded,
@@ -128,10 +128,21 @@ impl Worker {
 
     /// Handles events until something has to be waited for. Handlers that never wait would keep the thread for themselves:
     /// each event takes from what the runtime grants the task at a time.
+    ///
+    /// The frame is entered once for all of them.
     fn handle_some<'w>(
         &'w self,
         batch: &mut Batch<'_>,
         frame: &mut Option<Frame>,
+        waker: &mut Context<'_>,
+    ) -> Poll<Met<'w>> {
+        frame.get_or_insert_with(|| self.frame());
+        within(frame, || self.handle_within(batch, waker))
+    }
+
+    fn handle_within<'w>(
+        &'w self,
+        batch: &mut Batch<'_>,
         waker: &mut Context<'_>,
     ) -> Poll<Met<'w>> {
         while self.route.is_active() {
@@ -147,7 +158,7 @@ impl Worker {
                 Item::Event(event) => event,
                 Item::Gap(gap) => return Poll::Ready(Met::Gap(*gap)),
             };
-            match self.begin(event, frame, waker) {
+            match self.begin(event, waker) {
                 Begun::Pending(pending) => {
                     return Poll::Ready(Met::Pending(Arc::clone(event), pending));
                 }
@@ -161,19 +172,14 @@ impl Worker {
         Poll::Ready(Met::End)
     }
 
-    /// Calls the handler, or tells why not.
-    fn begin(
-        &self,
-        event: &Arc<RecordedEvent>,
-        frame: &mut Option<Frame>,
-        waker: &mut Context<'_>,
-    ) -> Begun<'_> {
+    /// Calls the handler within the frame that was entered, or tells why not.
+    fn begin(&self, event: &Arc<RecordedEvent>, waker: &mut Context<'_>) -> Begun<'_> {
         let route = &*self.route;
         match Decoded::new(&self.decoder, event).decode(route.target()) {
             Err(result) => Begun::Ended(Verdict::not_called(result)),
             Ok(share) => {
-                frame.get_or_insert_with(|| self.frame()).renew();
-                begin(route, share, event, frame, self.time_limit, waker)
+                renew_innermost();
+                begin_within(route, share, event, self.time_limit, waker)
             }
         }
     }
@@ -282,7 +288,8 @@ impl Worker {
             if !self.route.is_active() {
                 return Page::Stopped;
             }
-            let begun = poll_fn(|waker| Poll::Ready(self.begin(&event, frame, waker)));
+            frame.get_or_insert_with(|| self.frame());
+            let begun = poll_fn(|waker| Poll::Ready(within(frame, || self.begin(&event, waker))));
             let verdict = match begun.await {
                 Begun::Ended(verdict) => verdict,
                 Begun::Pending(pending) => pending.finish(frame.take()).await,
