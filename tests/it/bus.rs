@@ -6,6 +6,7 @@
 )]
 
 mod bounds;
+mod conformance;
 mod groups;
 mod isolation;
 mod layers;
@@ -16,3 +17,4 @@ mod reentrancy;
 mod routing;
 mod spilling;
 mod support;
+mod telemetry;

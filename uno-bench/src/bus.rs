@@ -33,6 +33,20 @@ pub(crate) struct Args {
     /// How many events are published in each round.
     #[arg(long, default_value_t = 200_000)]
     events: u32,
+    /// Measures these only.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Publishing to handlers that are waited for.
+    Awaited,
+    /// Publishing into queues.
+    Queued,
+    /// Finding the handlers.
+    Routed,
 }
 
 /// How many events a queue has space for, on both sides.
@@ -51,17 +65,24 @@ type Boxed<T> = Box<dyn Fn(Arc<T>) -> Handling + Send + Sync>;
 
 pub(crate) async fn run(args: Args) -> Result<Table> {
     let mut table = Table::default();
-    for handlers in [1, 4] {
-        table.push(args.decoded(handlers).await?);
+    let wanted = |part| args.only.is_none_or(|only| only == part);
+    if wanted(Part::Awaited) {
+        for handlers in [1, 4] {
+            table.push(args.decoded(handlers).await?);
+        }
+        for handlers in [1, 4] {
+            table.push(args.recorded(handlers).await?);
+        }
     }
-    for handlers in [1, 4] {
-        table.push(args.recorded(handlers).await?);
+    if wanted(Part::Queued) {
+        for queues in [1, 2] {
+            table.push(args.queued(queues).await?);
+        }
     }
-    for queues in [1, 2] {
-        table.push(args.queued(queues).await?);
+    if wanted(Part::Routed) {
+        table.push(args.routed().await?);
+        table.push(args.patterned().await?);
     }
-    table.push(args.routed().await?);
-    table.push(args.patterned().await?);
     Ok(table)
 }
 

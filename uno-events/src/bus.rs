@@ -243,7 +243,7 @@ impl EventBus {
         let handlers = bus.routes.load().matching(&event);
         // Asked once, as cheaply as can be: a span that nobody wants still costs some.
         if !tracing::level_enabled!(tracing::Level::DEBUG) {
-            return bus.deliver(&event, &handlers).await;
+            return bus.deliver(event, &handlers).await;
         }
         let span = tracing::debug_span!(
             telemetry::PUBLISH,
@@ -252,7 +252,7 @@ impl EventBus {
             position = event.position().get(),
             handlers = handlers.routes().len(),
         );
-        bus.deliver(&event, &handlers).instrument(span).await
+        bus.deliver(event, &handlers).instrument(span).await
     }
 
     /// Publishes events one after the other: each is done with before the next.

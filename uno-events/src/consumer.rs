@@ -1,6 +1,6 @@
 //! [`Consumer`]: what a durable subscription feeds.
 
-use std::{borrow::Cow, fmt, num::NonZeroU16, sync::Arc};
+use std::{borrow::Cow, fmt, num::NonZeroU16, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{sync::watch, time::Instant};
@@ -134,6 +134,17 @@ pub enum ConsumeError {
         /// What the handler said.
         source: BoxError,
     },
+    /// An event was not tried at all, since what the consumer speaks to is left alone for a while: the lane waits for as long, at least,
+    /// and comes back to the event. That is no attempt, so nothing is parked because of it.
+    #[error("the event at position {position} has to wait")]
+    NotNow {
+        /// Which event.
+        position: Position,
+        /// For how long nothing will come of trying.
+        rest: Duration,
+        /// Why.
+        source: BoxError,
+    },
     /// An event can't be decoded: not tried again, since that does not help. If newer code has written it, the subscription stops, so that
     /// newer code may handle it; else its key is parked.
     #[error(transparent)]
@@ -173,6 +184,7 @@ impl ConsumeError {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Commit(error) => error.is_transient(),
+            Self::NotNow { .. } => true,
             Self::Handler { .. } | Self::Stop { .. } | Self::Decode(_) | Self::Stale(_) => false,
         }
     }

@@ -109,8 +109,9 @@ pub trait HandlerLayer: Send + Sync + 'static {
 ///
 /// A panic of the handler comes out as [`CallError::Panicked`], so that layers see it as any other failure.
 ///
-/// A durable subscription has a time limit of its own around all layers together, and retries of its own around that. Give
-/// it [`no_time_limit`](crate::Subscription::no_time_limit) or a longer one when its handler has layers that wait.
+/// A durable subscription has a time limit of its own around all layers together, and retries of its own around that: all that
+/// layers do for one call is one attempt. Give it [`no_time_limit`](crate::Subscription::no_time_limit) or a longer one when its
+/// handler has layers that wait. While a breaker lets nothing through, the subscription waits, and counts no attempt.
 #[derive(Clone, Default)]
 pub struct Layers {
     name: Option<Arc<str>>,

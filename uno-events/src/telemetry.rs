@@ -33,7 +33,8 @@ pub const CALL_RETRY: &str = "uno.handler.retry";
 pub const CIRCUIT_OPENED: &str = "uno.handler.circuit_opened";
 /// Event: a handler that has a queue did not handle an event, and no publisher hears of it.
 pub const QUEUE_FAILED: &str = "uno.bus.queue_failed";
-/// Event: a queue has become full, and its policy has set in.
+/// Event: a queue has become full, and its policy has set in. Told once until its worker has caught up with everything, not for each
+/// event that finds no space.
 pub const QUEUE_FULL: &str = "uno.bus.queue_full";
 /// Span around one batch that a subscription feeds to its consumer.
 pub const CONSUME: &str = "uno.subscription.consume";

@@ -60,6 +60,7 @@ pub mod processes;
 )]
 pub mod transactional;
 
+pub(crate) use self::run::{judge, two_workers};
 pub use self::{
     case::{Case, CaseFn, CaseFuture, Outcome, cases, log_cases},
     harness::{BackendHarness, Harness, PersistentHarness, TxOf},

@@ -69,6 +69,7 @@ fn shapes() -> EventShapes {
         ordered_on,
         item_count,
         total,
+        cooling_off_secs: 900,
     };
     let shipped = OrderShipped {
         order,

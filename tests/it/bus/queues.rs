@@ -31,6 +31,11 @@ impl Gated {
         self.leave.add_permits(events);
     }
 
+    /// Nobody goes on any more without new leave.
+    pub(super) fn take_back(&self) {
+        self.leave.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
     pub(super) fn let_all_go(&self) {
         self.let_go(Semaphore::MAX_PERMITS / 2);
     }

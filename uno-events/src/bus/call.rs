@@ -43,13 +43,24 @@ pub(super) struct Pending<'r> {
     running: Option<Running>,
 }
 
-/// Calls a handler and polls it once, within its frame. `limit` is for the whole call; for each attempt, if the handler has
-/// layers.
+/// Calls a handler and polls it once, within its frame.
 pub(super) fn begin<'r>(
     route: &'r Route,
     share: Share,
     event: &RecordedEvent,
     frame: &mut Option<Frame>,
+    limit: Option<Duration>,
+    waker: &mut Context<'_>,
+) -> Begun<'r> {
+    within(frame, || begin_within(route, share, event, limit, waker))
+}
+
+/// Calls a handler and polls it once, within the frame that was entered already. `limit` is for the whole call; for each attempt,
+/// if the handler has layers.
+pub(super) fn begin_within<'r>(
+    route: &'r Route,
+    share: Share,
+    event: &RecordedEvent,
     limit: Option<Duration>,
     waker: &mut Context<'_>,
 ) -> Begun<'r> {
@@ -85,7 +96,7 @@ pub(super) fn begin<'r>(
         }
     };
     // What a panicking handler leaves behind in its own fields is its own affair.
-    match catch_unwind(AssertUnwindSafe(|| within(frame, look))) {
+    match catch_unwind(AssertUnwindSafe(look)) {
         Ok(Ok(result)) => Begun::Ended(verdict(Ok(result), context.as_deref())),
         Ok(Err(work)) => Begun::Pending(Pending {
             work,

@@ -1,4 +1,6 @@
 //! Handing one event to its handlers, on behalf of the one who publishes it.
+//!
+//! Long because all ways that an event can go have their steps in common.
 
 use std::{
     future::{Future, poll_fn},
@@ -60,11 +62,21 @@ impl Inner {
     /// heap.
     pub(super) async fn deliver(
         self: &Arc<Self>,
-        event: &Arc<RecordedEvent>,
+        event: Arc<RecordedEvent>,
         list: &List,
     ) -> Published {
+        let mut report = Report::new(event.id(), list);
+        let (event, next) = match list.only_queues() {
+            false => (event, 0),
+            true => match self.enqueue(event, list, &mut report) {
+                None => return report.finish(),
+                Some(rest) => rest,
+            },
+        };
+        let mut begun = Some(report);
         let first = poll_fn(|waker| {
-            let mut delivery = Delivery::new(self, event, list);
+            let report = (begun.take()).expect("this future is ready when it is first polled");
+            let mut delivery = Delivery::new(self, &event, list, next, report);
             delivery.pass(waker);
             Poll::Ready(match delivery.waiting.is_empty() {
                 true => Ok(delivery.report.finish()),
@@ -79,7 +91,14 @@ impl Inner {
 }
 
 impl<'d> Delivery<'d> {
-    fn new(bus: &'d Arc<Inner>, event: &'d Arc<RecordedEvent>, list: &'d List) -> Self {
+    /// A delivery to those from the `next` one on.
+    fn new(
+        bus: &'d Arc<Inner>,
+        event: &'d Arc<RecordedEvent>,
+        list: &'d List,
+        next: usize,
+        report: Report,
+    ) -> Self {
         let within = Lender::innermost();
         // All tickets are taken before anything is waited for, so that the order in every lane is that in which publishes
         // began.
@@ -94,8 +113,8 @@ impl<'d> Delivery<'d> {
             within,
             tickets,
             decoded: Decoded::new(&bus.decoder, event),
-            report: Report::new(event.id(), list),
-            next: 0,
+            report,
+            next,
             waiting: Waiting::new(),
         }
     }
@@ -151,7 +170,7 @@ impl<'d> Delivery<'d> {
         }
         let is_next = ticket.as_ref().is_none_or(Ticket::is_first);
         if let Some(queue) = route.queue() {
-            if is_next && let Offered::Done(result) = queue.offer(event) {
+            if is_next && let Offered::Done(result) = queue.offer(Arc::clone(event)) {
                 bus.start_worker(route, queue);
                 return self.report.note(n, Some(Verdict::not_called(result)));
             }
@@ -214,6 +233,43 @@ impl<'d> Delivery<'d> {
 }
 
 impl Inner {
+    /// Puts an event into queues, up to the first one that has to be waited for: the event, and which one that is.
+    ///
+    /// It needs no place, since no handler is called, and does not ask what it is within, since nothing is waited for. The last
+    /// queue is given the publisher's own share: counting shares is dear while the workers count them as well.
+    fn enqueue(
+        self: &Arc<Self>,
+        event: Arc<RecordedEvent>,
+        list: &List,
+        report: &mut Report,
+    ) -> Option<(Arc<RecordedEvent>, usize)> {
+        let last = list.routes().len().saturating_sub(1);
+        let mut own = Some(event);
+        for (n, route) in list.routes().iter().enumerate() {
+            let event = own.as_ref()?;
+            if !route.is_active() {
+                report.note(n, self.inactive(route, event));
+                continue;
+            }
+            // Each of the list has one.
+            let queue = route.queue()?;
+            let share = match n == last {
+                true => own.take()?,
+                false => Arc::clone(event),
+            };
+            match queue.offer(share) {
+                Offered::Done(result) => {
+                    self.start_worker(route, queue);
+                    if !matches!(result, HandlerResult::Queued) {
+                        report.note(n, Some(Verdict::not_called(result)));
+                    }
+                }
+                Offered::Full(share) => return Some((share, n)),
+            }
+        }
+        None
+    }
+
     /// What becomes of an event for a handler that is not called. `None` when it is unsubscribed.
     fn inactive(self: &Arc<Self>, route: &Arc<Route>, event: &RecordedEvent) -> Option<Verdict> {
         if !route.is_subscribed() {
@@ -283,12 +339,12 @@ impl Inner {
         if !route.is_active() {
             return self.inactive(route, event);
         }
-        let result = match queue.offer(event) {
+        let result = match queue.offer(Arc::clone(event)) {
             Offered::Done(result) => result,
-            Offered::Full => {
+            Offered::Full(event) => {
                 // A queue that is full has to be emptied by somebody.
                 self.start_worker(route, queue);
-                queue.wait(event, within, || !route.is_active()).await
+                queue.wait(&event, within, || !route.is_active()).await
             }
         };
         self.start_worker(route, queue);

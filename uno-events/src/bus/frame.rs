@@ -65,7 +65,9 @@ impl Frame {
     ///
     /// What the first has lent stays with what it was lent to: if that outlives it, it is no longer ours to wait for.
     pub(super) fn renew(&mut self) {
-        self.lender = OnceCell::new();
+        if self.lender.get().is_some() {
+            self.lender = OnceCell::new();
+        }
     }
 
     fn lend(&self) -> Lender {
@@ -92,6 +94,16 @@ pub(super) fn within<T>(frame: &mut Option<Frame>, poll: impl FnOnce() -> T) -> 
     swap(frame);
     let _leave = Leave(frame);
     poll()
+}
+
+/// Makes the frame that we are within that of another handler, which runs after the first in the same place.
+pub(super) fn renew_innermost() {
+    let renew = |within: &RefCell<Option<Frame>>| {
+        if let Some(frame) = &mut *within.borrow_mut() {
+            frame.renew();
+        }
+    };
+    let _ = WITHIN.try_with(renew);
 }
 
 /// A thread that ends has no frames any more, and then nobody asks for them either.

@@ -11,8 +11,9 @@ pub struct Published {
     event: EventId,
     closed: bool,
     names: Arc<[Arc<str>]>,
-    /// By the place of the handler. Whoever is not in it has handled the event at the first attempt, so that a report which
-    /// has nothing to tell costs nothing.
+    /// What became of whoever is not an exception, so that a report which has nothing else to tell costs nothing.
+    usual: &'static Verdict,
+    /// By the place of the handler.
     exceptions: Vec<(usize, Verdict)>,
 }
 
@@ -23,10 +24,16 @@ pub(super) struct Verdict {
     pub(super) attempts: u32,
 }
 
-/// What it is when there is nothing to tell.
-static HANDLED: Verdict = Verdict {
+/// Handled at the first attempt.
+pub(super) static HANDLED: Verdict = Verdict {
     result: HandlerResult::Handled,
     attempts: 1,
+};
+
+/// Taken in, to be handled later.
+pub(super) static QUEUED: Verdict = Verdict {
+    result: HandlerResult::Queued,
+    attempts: 0,
 };
 
 impl Published {
@@ -34,12 +41,14 @@ impl Published {
     pub(super) fn new(
         event: EventId,
         names: Arc<[Arc<str>]>,
+        usual: &'static Verdict,
         exceptions: Vec<(usize, Verdict)>,
     ) -> Self {
         Self {
             event,
             closed: false,
             names,
+            usual,
             exceptions,
         }
     }
@@ -49,6 +58,7 @@ impl Published {
             event,
             closed: true,
             names: Arc::default(),
+            usual: &HANDLED,
             exceptions: Vec::new(),
         }
     }
@@ -70,6 +80,7 @@ impl Published {
     pub fn outcomes(&self) -> Outcomes<'_> {
         Outcomes {
             names: self.names.iter().enumerate(),
+            usual: self.usual,
             exceptions: &self.exceptions,
         }
     }
@@ -91,6 +102,7 @@ impl Published {
 #[derive(Clone, Debug)]
 pub struct Outcomes<'p> {
     names: std::iter::Enumerate<std::slice::Iter<'p, Arc<str>>>,
+    usual: &'static Verdict,
     exceptions: &'p [(usize, Verdict)],
 }
 
@@ -104,7 +116,7 @@ impl<'p> Iterator for Outcomes<'p> {
                 self.exceptions = later;
                 verdict
             }
-            _ => &HANDLED,
+            _ => self.usual,
         };
         Some(HandlerOutcome { name, verdict })
     }
@@ -250,9 +262,5 @@ impl Verdict {
             result,
             attempts: 0,
         }
-    }
-
-    pub(super) fn is_plain(&self) -> bool {
-        *self == HANDLED
     }
 }

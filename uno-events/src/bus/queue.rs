@@ -9,9 +9,10 @@ mod worker;
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -27,6 +28,7 @@ use self::{
     status::Counts,
 };
 use super::{HandlerResult, Refusal, frame::Lender};
+use crate::telemetry;
 
 pub(super) use self::worker::{Worker, run};
 pub use self::{
@@ -37,17 +39,18 @@ pub use self::{
 /// A bounded queue in front of one handler. One task, its worker, takes events out and calls the handler.
 pub(super) struct Queue {
     id: u64,
+    /// Of its handler.
+    name: Arc<str>,
     capacity: usize,
     policy: Policy,
     /// As many permits as events may still be put in. A publisher takes one and forgets it; the worker gives it back when it
     /// begins with the event. Closed together with the queue.
     space: Semaphore,
-    /// Permits that the worker has yet to give back: several at a time cost less. It does before it waits for anything.
-    freed: AtomicUsize,
+    /// So many events as the worker has begun with have given their permits back. Several at a time cost less, so it lies behind
+    /// `begun` until the worker waits for anything.
+    given_back: AtomicU64,
     /// Held for as long as it takes to put in or to take out, never across an await.
     waiting: Mutex<Waiting>,
-    /// Events that are in the queue, whoever holds the list of them.
-    depth: AtomicUsize,
     /// Whether there is a worker, or somebody is about to start one. A worker takes it back while the lock is held when it
     /// ends because there is nothing to do, so that who puts something in afterwards sees that it has to start another.
     has_worker: AtomicBool,
@@ -57,17 +60,28 @@ pub(super) struct Queue {
     idle: Notify,
     /// Tells those who wait for space that the handler is stopped.
     stopped: Notify,
+    begun: Begun,
     counts: Counts,
 }
 
+/// How many events the worker has begun with, ever. Only the worker writes, at each event, and publishers seldom look: so it has a
+/// cache line of its own (two, since they are fetched in pairs), or each of the worker's events would slow down a publisher.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Begun(AtomicU64);
+
 struct Waiting {
     items: VecDeque<Item>,
+    /// How many events were put in, ever, but for those that were forgotten.
+    put: u64,
     spill: Option<Spill>,
     window: Window,
     /// Ends the worker's task.
     worker: Option<AbortHandle>,
     /// Whether the worker has taken something out and is not done with it.
     busy: bool,
+    /// Whether the policy has set in since the worker last had nothing to do.
+    full: bool,
     life: Life,
 }
 
@@ -89,40 +103,43 @@ enum Item {
 /// What became of an event that was offered.
 pub(super) enum Offered {
     Done(HandlerResult),
-    /// There is no space, and the policy is to wait for some.
-    Full,
+    /// There is no space, and the policy is to wait for some. The event comes back.
+    Full(Arc<RecordedEvent>),
 }
 
 static NEXT_QUEUE: AtomicU64 = AtomicU64::new(1);
 
 impl Queue {
-    pub(super) fn new(queue: BoundedQueue) -> Self {
+    pub(super) fn new(name: Arc<str>, queue: BoundedQueue) -> Self {
         let capacity = queue.capacity;
         Self {
             id: NEXT_QUEUE.fetch_add(1, Ordering::Relaxed),
+            name,
             capacity,
             policy: queue.policy,
             space: Semaphore::new(capacity),
-            freed: AtomicUsize::new(0),
+            given_back: AtomicU64::new(0),
             waiting: Mutex::new(Waiting {
                 items: VecDeque::new(),
+                put: 0,
                 spill: None,
                 window: Window::of(capacity),
                 worker: None,
                 busy: false,
+                full: false,
                 life: Life::Open,
             }),
-            depth: AtomicUsize::new(0),
             has_worker: AtomicBool::new(false),
             work: Notify::new(),
             idle: Notify::new(),
             stopped: Notify::new(),
+            begun: Begun::default(),
             counts: Counts::default(),
         }
     }
 
     /// Puts an event in, or does what the policy says when there is no space.
-    pub(super) fn offer(&self, event: &Arc<RecordedEvent>) -> Offered {
+    pub(super) fn offer(&self, event: Arc<RecordedEvent>) -> Offered {
         match &self.policy {
             Policy::SpillToLog(_) => Offered::Done(self.put_or_spill(event)),
             Policy::Block | Policy::DropWithGap(_) => match self.take_space() {
@@ -130,7 +147,7 @@ impl Queue {
                 Err(TryAcquireError::Closed) => {
                     Offered::Done(HandlerResult::Refused(Refusal::Closed))
                 }
-                Err(_) if matches!(self.policy, Policy::Block) => Offered::Full,
+                Err(_) if matches!(self.policy, Policy::Block) => Offered::Full(event),
                 Err(_) => Offered::Done(self.drop_with_gap(event.position())),
             },
         }
@@ -166,6 +183,10 @@ impl Queue {
             return HandlerResult::Refused(Refusal::WouldWaitForItself);
         };
         self.counts.blocked();
+        let tell = self.lock().policy_sets_in();
+        if tell {
+            self.tell_full(event.position());
+        }
         // Asked to be told before looking, so that a stop in between is not missed.
         let stopped = self.stopped.notified();
         if is_stopped() {
@@ -176,7 +197,7 @@ impl Queue {
             space = self.space.acquire() => match space {
                 Ok(space) => {
                     space.forget();
-                    self.put(event)
+                    self.put(Arc::clone(event))
                 }
                 Err(_) => HandlerResult::Refused(Refusal::Closed),
             },
@@ -196,23 +217,40 @@ impl Queue {
 
     /// Gives back the space of those events that the worker has begun with. Whether there was any.
     fn give_back(&self) -> bool {
-        let freed = self.freed.swap(0, Ordering::AcqRel);
-        if freed > 0 {
-            self.space.add_permits(freed);
+        let begun = self.begun.0.load(Ordering::Acquire);
+        let mut given = self.given_back.load(Ordering::Acquire);
+        // It may be ahead, by events that the worker has put back: they give nothing back when it begins with them again.
+        while given < begun {
+            let taken = (self.given_back).compare_exchange(
+                given,
+                begun,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match taken {
+                Ok(_) => {
+                    // No more than there are permits, so it fits.
+                    let events = usize::try_from(begun - given).unwrap_or(usize::MAX);
+                    self.space.add_permits(events);
+                    return true;
+                }
+                Err(now) => given = now,
+            }
         }
-        freed > 0
+        false
     }
 
-    fn put(&self, event: &Arc<RecordedEvent>) -> HandlerResult {
+    fn put(&self, event: Arc<RecordedEvent>) -> HandlerResult {
         let mut waiting = self.lock();
         if waiting.life == Life::Over {
             return HandlerResult::Refused(Refusal::Closed);
         }
-        self.push(&mut waiting, Item::Event(Arc::clone(event)));
+        waiting.put += 1;
+        self.push(waiting, Item::Event(event));
         HandlerResult::Queued
     }
 
-    fn put_or_spill(&self, event: &Arc<RecordedEvent>) -> HandlerResult {
+    fn put_or_spill(&self, event: Arc<RecordedEvent>) -> HandlerResult {
         // One lock for the look and the deed: what is put in and what is read from the log must not overtake each other.
         let mut waiting = self.lock();
         if waiting.life == Life::Over {
@@ -223,10 +261,17 @@ impl Queue {
         }
         if waiting.spill.is_none() && self.take_space() == Ok(()) {
             waiting.window.add_published(event.position());
-            self.push(&mut waiting, Item::Event(Arc::clone(event)));
+            waiting.put += 1;
+            self.push(waiting, Item::Event(event));
             return HandlerResult::Queued;
         }
-        self.spill(&mut waiting, event.position())
+        let result = self.spill(&mut waiting, event.position());
+        let tell = result == HandlerResult::Spilled && waiting.policy_sets_in();
+        drop(waiting);
+        if tell {
+            self.tell_full(event.position());
+        }
+        result
     }
 
     /// Has an event read from the log later.
@@ -244,21 +289,30 @@ impl Queue {
     fn drop_with_gap(&self, position: Position) -> HandlerResult {
         let mut waiting = self.lock();
         self.counts.dropped();
-        match waiting.items.back_mut() {
-            Some(Item::Gap(gap)) => gap.extend(position),
-            _ => self.push_gap(&mut waiting, Gap::of(position)),
+        let tell = waiting.policy_sets_in();
+        if let Some(Item::Gap(gap)) = waiting.items.back_mut() {
+            gap.extend(position);
+            drop(waiting);
+        } else {
+            self.push(waiting, Item::Gap(Gap::of(position)));
+        }
+        if tell {
+            self.tell_full(position);
         }
         HandlerResult::Dropped
     }
 
-    fn push(&self, waiting: &mut Waiting, item: Item) {
-        self.depth.fetch_add(1, Ordering::Relaxed);
-        self.push_gap(waiting, item);
+    /// Without the lock: who listens may take long, or look at the queue.
+    fn tell_full(&self, position: Position) {
+        let (handler, position) = (&*self.name, position.get());
+        tracing::warn!(name: telemetry::QUEUE_FULL, handler, position, "a handler's queue is full");
     }
 
-    fn push_gap(&self, waiting: &mut Waiting, item: impl Into<Item>) {
+    fn push(&self, mut waiting: MutexGuard<'_, Waiting>, item: Item) {
         let was_empty = waiting.items.is_empty();
-        waiting.items.push_back(item.into());
+        waiting.items.push_back(item);
+        // Let go of the lock first: who is woken wants it at once.
+        drop(waiting);
         // The worker looks again before it sleeps: only the first has to wake it.
         if was_empty {
             self.work.notify_one();
@@ -294,11 +348,8 @@ impl Queue {
     pub(super) fn discard(&self) {
         let mut waiting = self.lock();
         waiting.life = Life::Over;
-        let events = waiting
-            .items
-            .iter()
-            .filter(|item| matches!(item, Item::Event(_)));
-        self.depth.fetch_sub(events.count(), Ordering::Relaxed);
+        let forgotten = events_in(&waiting.items);
+        waiting.put -= forgotten;
         waiting.items.clear();
         waiting.spill = None;
         drop(waiting);
@@ -344,14 +395,19 @@ impl Queue {
     pub(super) fn status(&self) -> QueueStatus {
         let waiting = self.lock();
         let reads_log = waiting.spill.is_some();
-        let busy = waiting.busy;
+        let (busy, depth) = (waiting.busy, self.depth_of(&waiting));
         drop(waiting);
-        self.counts
-            .status(self.capacity, self.depth(), reads_log, busy)
+        self.counts.status(self.capacity, depth, reads_log, busy)
     }
 
+    /// How many events are in the queue, whoever holds the list of them.
     pub(super) fn depth(&self) -> usize {
-        self.depth.load(Ordering::Relaxed)
+        self.depth_of(&self.lock())
+    }
+
+    fn depth_of(&self, waiting: &Waiting) -> usize {
+        let begun = self.begun.0.load(Ordering::Acquire);
+        usize::try_from(waiting.put.saturating_sub(begun)).unwrap_or(usize::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -359,8 +415,14 @@ impl Queue {
     }
 }
 
-impl From<Gap> for Item {
-    fn from(gap: Gap) -> Self {
-        Self::Gap(gap)
+impl Waiting {
+    /// Notes that there was no space. Whether that is to be told: once for each time that the worker falls behind.
+    fn policy_sets_in(&mut self) -> bool {
+        !mem::replace(&mut self.full, true)
     }
+}
+
+fn events_in(items: &VecDeque<Item>) -> u64 {
+    let events = items.iter().filter(|item| matches!(item, Item::Event(_)));
+    events.count() as u64
 }

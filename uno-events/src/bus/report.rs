@@ -9,10 +9,11 @@ use super::{
     routes::List,
 };
 
-/// What became of an event, as far as it is known. Costs nothing for those who handle it at the first attempt.
+/// What became of an event, as far as it is known. Costs nothing for those who do with it what is usual.
 pub(super) struct Report {
     event: EventId,
     names: Arc<[Arc<str>]>,
+    usual: &'static Verdict,
     exceptions: Vec<(usize, Option<Verdict>)>,
 }
 
@@ -21,6 +22,7 @@ impl Report {
         Self {
             event,
             names: Arc::clone(handlers.names()),
+            usual: handlers.usual(),
             exceptions: Vec::new(),
         }
     }
@@ -28,14 +30,14 @@ impl Report {
     /// Notes what became of the handler at this place. `None` when it was unsubscribed before it was called, and so is not
     /// in the report.
     pub(super) fn note(&mut self, place: usize, verdict: Option<Verdict>) {
-        if !verdict.as_ref().is_some_and(Verdict::is_plain) {
+        if verdict.as_ref() != Some(self.usual) {
             self.exceptions.push((place, verdict));
         }
     }
 
     pub(super) fn finish(mut self) -> Published {
         if self.exceptions.is_empty() {
-            return Published::new(self.event, self.names, Vec::new());
+            return Published::new(self.event, self.names, self.usual, Vec::new());
         }
         self.exceptions.sort_unstable_by_key(|(place, _)| *place);
         let gone = |place: usize| {
@@ -61,6 +63,6 @@ impl Report {
                 Some(verdict) => exceptions.push((place - before, verdict)),
             }
         }
-        Published::new(self.event, names, exceptions)
+        Published::new(self.event, names, self.usual, exceptions)
     }
 }

@@ -53,6 +53,7 @@ impl Route {
     ) -> Self {
         let stopped = group.as_ref().is_some_and(|group| group.is_stopped());
         Self {
+            queue: (options.queue).map(|queue| Arc::new(Queue::new(Arc::clone(&name), queue))),
             id,
             name,
             interest,
@@ -61,7 +62,6 @@ impl Route {
             categories: options.categories,
             target,
             lanes: options.key.map(|key| Lanes::new(id, key)),
-            queue: options.queue.map(|queue| Arc::new(Queue::new(queue))),
             group,
             state: AtomicU8::new(if stopped { STOPPED } else { 0 }),
         }

@@ -10,7 +10,10 @@ use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use uno_core::{Category, RecordedEvent};
 
-use super::route::{Interest, Route};
+use super::{
+    outcome::{HANDLED, QUEUED, Verdict},
+    route::{Interest, Route},
+};
 
 /// Who is subscribed to what. Never changed once it is shared: a change makes a new one.
 ///
@@ -34,6 +37,8 @@ pub(super) struct List {
     /// Apart from the routes, so that a report which is kept does not keep the handlers.
     names: Arc<[Arc<str>]>,
     has_lanes: bool,
+    /// Whether each has a queue and none has lanes: then nobody is called by the publisher.
+    only_queues: bool,
 }
 
 impl Routes {
@@ -117,6 +122,10 @@ impl List {
                 .map(|route| Arc::clone(route.name()))
                 .collect(),
             has_lanes: routes.iter().any(|route| route.lanes().is_some()),
+            only_queues: !routes.is_empty()
+                && routes
+                    .iter()
+                    .all(|route| route.queue().is_some() && route.lanes().is_none()),
             routes,
         }
     }
@@ -127,6 +136,16 @@ impl List {
 
     pub(super) fn names(&self) -> &Arc<[Arc<str>]> {
         &self.names
+    }
+
+    /// Whether publishing to them is putting the event into queues, in no particular turn, and nothing else.
+    pub(super) fn only_queues(&self) -> bool {
+        self.only_queues
+    }
+
+    /// What becomes of most of them, if all goes well.
+    pub(super) fn usual(&self) -> &'static Verdict {
+        if self.only_queues { &QUEUED } else { &HANDLED }
     }
 
     /// Whether any of them is called in order per key.

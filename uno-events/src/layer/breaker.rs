@@ -91,6 +91,7 @@ impl CircuitBreaker {
 impl HandlerLayer for CircuitBreaker {
     async fn handle(&self, call: HandlerCall<'_>) -> Result<(), BoxError> {
         let pass = self.0.enter().map_err(CallError::CircuitOpen)?;
+        call.let_through();
         let result = call.next().await;
         let opened = pass.settle(result.is_ok());
         if opened {

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ pub(crate) struct CallContext {
     /// For each attempt.
     time_limit: Option<Duration>,
     attempts: AtomicU32,
+    /// Whether a breaker has let it through, whatever it met further within.
+    let_through: AtomicBool,
 }
 
 impl CallContext {
@@ -44,12 +46,18 @@ impl CallContext {
             handler: Some(handler),
             time_limit,
             attempts: AtomicU32::new(0),
+            let_through: AtomicBool::new(false),
         }
     }
 
     /// How often the handler itself was called.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Whether the event was tried at all: the handler was called, or a breaker has let the call through to what is within it.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.attempts() > 0 || self.let_through.load(Ordering::Relaxed)
     }
 }
 
@@ -85,6 +93,11 @@ impl<'c> HandlerCall<'c> {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.context.attempts()
+    }
+
+    /// Notes that a breaker lets it through.
+    pub(super) fn let_through(&self) {
+        self.context.let_through.store(true, Ordering::Relaxed);
     }
 
     /// Does what is further within: the next layer, or at last the handler. May be called again after it has failed.

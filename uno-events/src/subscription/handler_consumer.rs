@@ -10,7 +10,8 @@ use uno_core::{
 };
 
 use crate::{
-    Batch, ConsumeError, Consumer, SharedHandler, SharedRecordedHandler, guard::guarded, telemetry,
+    Batch, CallError, ConsumeError, Consumer, SharedHandler, SharedRecordedHandler, guard::guarded,
+    layer::CallContext, telemetry,
 };
 
 /// Calls a handler for one event after the other and saves the checkpoint after the batch: at least once.
@@ -26,10 +27,11 @@ pub(super) struct HandlerConsumer<T> {
 pub(super) trait Target: Send + Sync + 'static {
     fn filter(&self) -> EventFilter;
 
-    /// The call that is to be made, or why the event can't be decoded.
+    /// The call that is to be made, or why the event can't be decoded. Layers note in `context` how often the handler itself is called.
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
+        context: &Arc<CallContext>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError>;
 }
 
@@ -47,7 +49,8 @@ impl<T: Target> HandlerConsumer<T> {
     }
 
     async fn handle(&self, name: &str, event: &Arc<RecordedEvent>) -> Result<(), ConsumeError> {
-        let call = self.target.prepare(event)?;
+        let context = Arc::<CallContext>::default();
+        let call = self.target.prepare(event, &context)?;
         let span = tracing::debug_span!(
             telemetry::HANDLE,
             handler = name,
@@ -61,7 +64,18 @@ impl<T: Target> HandlerConsumer<T> {
         };
         match guarded(self.time_limit, call.instrument(span)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(error)),
+            Ok(Err(error)) => match CallError::of(&*error) {
+                // The event is not at fault when the circuit was open before it came. When the circuit opened while it was tried, that
+                // was an attempt as any other, or one bad event behind a breaker would hold its lane for ever.
+                Some(&CallError::CircuitOpen(rest)) if !context.was_tried() => {
+                    Err(ConsumeError::NotNow {
+                        position: event.position(),
+                        rest,
+                        source: error,
+                    })
+                }
+                _ => Err(failed(error)),
+            },
             Err(interrupted) => Err(failed(interrupted.into())),
         }
     }
@@ -142,12 +156,17 @@ impl<E: EventSet> Target for TypedTarget<E> {
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
+        context: &Arc<CallContext>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
         // The parts of a split are handled together: the checkpoint moves when all of them are.
         let parts = self.decoder.decode_matching::<E>(event)?;
+        let context = Arc::clone(context);
         Ok(async move {
             for envelope in parts {
-                self.handler.call(Arc::new(envelope)).await?;
+                let call = self
+                    .handler
+                    .call_in(Arc::new(envelope), Arc::clone(&context));
+                call.await?;
             }
             Ok(())
         })
@@ -174,8 +193,9 @@ impl Target for RecordedTarget {
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
+        context: &Arc<CallContext>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
-        let event = Arc::clone(event);
-        Ok(async move { self.handler.call(event).await })
+        let (event, context) = (Arc::clone(event), Arc::clone(context));
+        Ok(async move { self.handler.call_in(event, context).await })
     }
 }

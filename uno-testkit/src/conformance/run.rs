@@ -2,9 +2,13 @@
 
 use std::{any::Any, error::Error, fmt::Write as _, sync::Arc, time::Duration};
 
-use tokio::{runtime, task::JoinError, time::timeout};
+use tokio::{
+    runtime::{self, Runtime},
+    task::JoinError,
+    time::timeout,
+};
 
-use super::{CaseFn, Harness, Trial};
+use super::{CaseFn, Harness, Outcome, Trial};
 
 /// How long a case may take. Most take milliseconds; one that waits for ever ends here.
 pub const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -28,11 +32,7 @@ pub fn attempt<H: Harness>(
     case: CaseFn<H>,
     limit: Duration,
 ) -> Result<(), String> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("there is no runtime: {error}"))?;
+    let runtime = two_workers()?;
     let ended = runtime.block_on(async {
         let harness = harness();
         let (store, guard) = harness
@@ -40,20 +40,8 @@ pub fn attempt<H: Harness>(
             .await
             .map_err(|error| format!("open failed: {}", chain(&*error)))?;
         let trial = Arc::new(Trial::new(harness, store, guard));
-        // A task of its own, so that a case that blocks its thread is noticed as well as one that waits.
-        let mut task = tokio::spawn({
-            let trial = Arc::clone(&trial);
-            async move { case(&trial).await }
-        });
-        let ended = match timeout(limit, &mut task).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(chain(&*error)),
-            Ok(Err(error)) => Err(panicked(error)),
-            Err(_) => {
-                task.abort();
-                Err(format!("was not done after {limit:?}"))
-            }
-        };
+        let under_test = Arc::clone(&trial);
+        let ended = judge(limit, async move { case(&under_test).await }).await;
         // A case that hangs may still use the store: then there is nothing to close.
         if let Some(trial) = Arc::into_inner(trial) {
             trial.close().await;
@@ -62,6 +50,33 @@ pub fn attempt<H: Harness>(
     });
     runtime.shutdown_background();
     ended
+}
+
+/// The runtime that a case has for itself.
+pub(crate) fn two_workers() -> Result<Runtime, String> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("there is no runtime: {error}"))
+}
+
+/// Runs a case, and says how it failed if it did.
+pub(crate) async fn judge(
+    limit: Duration,
+    case: impl Future<Output = Outcome> + Send + 'static,
+) -> Result<(), String> {
+    // A task of its own, so that a case that blocks its thread is noticed as well as one that waits.
+    let mut task = tokio::spawn(case);
+    match timeout(limit, &mut task).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(chain(&*error)),
+        Ok(Err(error)) => Err(panicked(error)),
+        Err(_) => {
+            task.abort();
+            Err(format!("was not done after {limit:?}"))
+        }
+    }
 }
 
 /// An error with everything that caused it.

@@ -27,12 +27,22 @@ pub enum HandlerFault {
     Delay(Duration),
     /// It never ends, as if it waited for an answer that does not come.
     Hangs,
+    /// The process aborts before the handler is called: nothing of the event is done.
+    CrashBefore,
+    /// The process aborts when the handler has succeeded, before whoever has called it hears of that: its effects are there, and
+    /// the checkpoint does not say so.
+    CrashAfter,
 }
 
 /// A layer that has handlers fail by plan: at their first call, at their third, always, or for events with some name.
 ///
 /// A clone has the same plan and the same count. The innermost place is the right one for it, where it stands for the
 /// handler.
+///
+/// A handler with several effects can have points of its own between them, by name, at which a fault can be planned as well:
+/// see [`point`](Self::point).
+///
+/// A crash really ends the process, by [`std::process::abort`]: have a child process run the part of the test that is to die.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -72,6 +82,7 @@ struct Plan {
 struct Planned {
     nth: HashMap<u64, HandlerFault>,
     named: HashMap<String, HandlerFault>,
+    points: HashMap<String, (u64, HandlerFault)>,
     always: Option<HandlerFault>,
 }
 
@@ -98,6 +109,14 @@ impl HandlerFaults {
         })
     }
 
+    /// At the named point within the handler, when that is reached for the `time`-th time from now on, from 1 upwards.
+    #[must_use]
+    pub fn at_point(self, point: impl Into<String>, time: u64, fault: HandlerFault) -> Self {
+        self.plan(|planned| {
+            planned.points.insert(point.into(), (time, fault));
+        })
+    }
+
     /// At each call that nothing else is planned for.
     #[must_use]
     pub fn always(self, fault: HandlerFault) -> Self {
@@ -107,6 +126,43 @@ impl HandlerFaults {
     /// Nothing fails any more, for all clones.
     pub fn heal(&self) {
         *self.planned() = Planned::default();
+    }
+
+    /// A point in the course of a handler, by name, which its tests can have fail.
+    ///
+    /// ```
+    /// # use uno_core::BoxError;
+    /// use uno_testkit::faults::{HandlerFault, HandlerFaults};
+    ///
+    /// async fn handle(faults: &HandlerFaults, charged: &mut u32) -> Result<(), BoxError> {
+    ///     *charged += 1;
+    ///     faults.point("charged").await?;
+    ///     // … send the receipt
+    ///     Ok(())
+    /// }
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    ///
+    /// let faults = HandlerFaults::none().at_point("charged", 2, HandlerFault::Fails);
+    /// let mut charged = 0;
+    /// assert!(handle(&faults, &mut charged).await.is_ok());
+    /// assert!(handle(&faults, &mut charged).await.is_err());
+    /// assert_eq!(charged, 2);
+    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// At a point there is nothing to be called: those faults that come after a handler are the same as those before.
+    ///
+    /// # Errors
+    /// When it is planned to.
+    ///
+    /// # Panics
+    /// When it is planned to.
+    pub async fn point(&self, point: &str) -> Result<(), BoxError> {
+        match self.reached(point) {
+            None => Ok(()),
+            Some(fault) => strike(fault).await,
+        }
     }
 
     /// How many calls have come by.
@@ -124,6 +180,14 @@ impl HandlerFaults {
         self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is planned for a point that is reached.
+    fn reached(&self, point: &str) -> Option<HandlerFault> {
+        let mut planned = self.planned();
+        let (left, fault) = planned.points.get_mut(point)?;
+        *left = left.checked_sub(1)?;
+        (*left == 0).then_some(*fault)
+    }
+
     fn next(&self, event: &str) -> Option<HandlerFault> {
         let call = self.0.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let planned = self.planned();
@@ -137,20 +201,35 @@ impl HandlerFaults {
 
 impl HandlerLayer for HandlerFaults {
     async fn handle(&self, call: HandlerCall<'_>) -> Result<(), BoxError> {
-        match self.next(call.event().name().as_str()) {
-            None => call.next().await,
-            Some(HandlerFault::Fails) => Err("planned failure".into()),
-            Some(HandlerFault::FailsAfter) => {
+        let Some(fault) = self.next(call.event().name().as_str()) else {
+            return call.next().await;
+        };
+        match fault {
+            HandlerFault::FailsAfter | HandlerFault::CrashAfter => {
                 call.next().await?;
-                Err("planned failure after the work".into())
+                strike(fault).await
             }
-            Some(HandlerFault::Panics) => panic!("planned panic"),
-            Some(HandlerFault::Delay(delay)) => {
-                tokio::time::sleep(delay).await;
+            HandlerFault::Delay(_) => {
+                strike(fault).await?;
                 call.next().await
             }
-            Some(HandlerFault::Hangs) => std::future::pending().await,
+            fault => strike(fault).await,
         }
+    }
+}
+
+/// Has it happen.
+async fn strike(fault: HandlerFault) -> Result<(), BoxError> {
+    match fault {
+        HandlerFault::Fails => Err("planned failure".into()),
+        HandlerFault::FailsAfter => Err("planned failure after the work".into()),
+        HandlerFault::Panics => panic!("planned panic"),
+        HandlerFault::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            Ok(())
+        }
+        HandlerFault::Hangs => std::future::pending().await,
+        HandlerFault::CrashBefore | HandlerFault::CrashAfter => std::process::abort(),
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::{collections::VecDeque, mem, sync::atomic::Ordering};
 
-use super::{Item, Life, Queue};
+use super::{Item, Life, Queue, events_in};
 
 /// How many places are given back at a time, so that each costs less.
-const FREED: usize = 32;
+const FREED: u32 = 32;
+
 /// Events that the worker has taken out of the queue together. What is left of them when it is dropped goes back, so that a
 /// worker whose runtime ends loses nothing that another one could still handle.
 pub(super) struct Batch<'q> {
     queue: &'q Queue,
     items: VecDeque<Item>,
-    /// Events that were put back after a publisher had taken their space: so many give none back later.
-    owed: usize,
+    /// So many events were begun with since places were last given back.
+    begun: u32,
 }
 
 impl<'q> Batch<'q> {
@@ -21,7 +22,7 @@ impl<'q> Batch<'q> {
         Self {
             queue,
             items,
-            owed: 0,
+            begun: 0,
         }
     }
 
@@ -34,11 +35,10 @@ impl<'q> Batch<'q> {
         let item = self.items.pop_front();
         match &item {
             Some(Item::Event(_)) => {
-                self.queue.depth.fetch_sub(1, Ordering::Relaxed);
-                match self.owed.checked_sub(1) {
-                    Some(owed) => self.owed = owed,
-                    None if self.queue.freed.fetch_add(1, Ordering::AcqRel) >= FREED => self.free(),
-                    None => {}
+                self.set_begun(|begun| begun + 1);
+                self.begun += 1;
+                if self.begun >= FREED {
+                    self.free();
                 }
             }
             Some(Item::Gap(_)) => {}
@@ -50,18 +50,21 @@ impl<'q> Batch<'q> {
     /// Puts back what was just taken.
     pub(super) fn put_back(&mut self, item: Item) {
         if matches!(item, Item::Event(_)) {
-            self.queue.depth.fetch_add(1, Ordering::Relaxed);
-            let freed = &self.queue.freed;
-            let less =
-                freed.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
-            self.owed += usize::from(less.is_err());
+            self.set_begun(|begun| begun - 1);
         }
         self.items.push_front(item);
     }
 
     /// Gives the places back of those that were taken: before anything that may take long.
-    pub(super) fn free(&self) {
+    pub(super) fn free(&mut self) {
+        self.begun = 0;
         self.queue.give_back();
+    }
+
+    /// There is one worker at a time, and nobody else writes: so it needs no read and write in one.
+    fn set_begun(&self, change: impl FnOnce(u64) -> u64) {
+        let begun = &self.queue.begun.0;
+        begun.store(change(begun.load(Ordering::Relaxed)), Ordering::Release);
     }
 
     pub(super) fn return_rest(&mut self) {
@@ -71,13 +74,7 @@ impl<'q> Batch<'q> {
         }
         let mut waiting = self.queue.lock();
         if waiting.life == Life::Over {
-            let events = self
-                .items
-                .iter()
-                .filter(|item| matches!(item, Item::Event(_)));
-            self.queue
-                .depth
-                .fetch_sub(events.count(), Ordering::Relaxed);
+            waiting.put -= events_in(&self.items);
             self.items.clear();
         }
         while let Some(item) = self.items.pop_back() {

@@ -8,7 +8,10 @@ use std::sync::{
 use crate::bus::{HandlerResult, outcome::Verdict};
 
 /// What has become of the events that were offered to a queue.
+///
+/// The worker counts each event that it has handled, so the counts have cache lines of their own.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(super) struct Counts {
     blocked: AtomicU64,
     spilled: AtomicU64,
@@ -44,7 +47,7 @@ impl Counts {
 
     /// Notes how a call ended.
     pub(super) fn ended(&self, verdict: Verdict) {
-        if verdict.result == HandlerResult::Handled {
+        if matches!(verdict.result, HandlerResult::Handled) {
             self.handled.fetch_add(1, Ordering::Relaxed);
             return;
         }

@@ -14,8 +14,8 @@ use super::{Gap, Item, Life, Policy, Queue, Spill, batch::Batch};
 use crate::{
     bus::{
         HandlerResult,
-        call::{Begun, Pending, begin},
-        frame::{Frame, Holds, within},
+        call::{Begun, Pending, begin_within},
+        frame::{Frame, Holds, renew_innermost, within},
         outcome::Verdict,
         route::Route,
         target::Decoded,
@@ -55,10 +55,20 @@ pub(in crate::bus) async fn run(worker: Worker) {
     let mut leaving = Leaving(Some(&worker.queue));
     let mut batch = Batch::new(&worker.queue);
     let mut frame = None;
+    let mut was_at_work = false;
     loop {
         match worker.next(&mut batch) {
-            Next::Batch => worker.handle_all(&mut batch, &mut frame).await,
+            Next::Batch => {
+                worker.handle_all(&mut batch, &mut frame).await;
+                was_at_work = true;
+            }
             Next::Read(log) => worker.read(&*log, &mut frame).await,
+            // Going to sleep and being woken costs the publisher more than several events do. Where there was one, the next one
+            // may be on its way: so it lets everybody else go on first, and looks once more.
+            Next::Wait if was_at_work => {
+                was_at_work = false;
+                tokio::task::yield_now().await;
+            }
             Next::Wait => worker.queue.work.notified().await,
             Next::Over => return,
             Next::Drained => {
@@ -89,6 +99,7 @@ impl Worker {
                 Next::Read(Arc::clone(log))
             }
             (_, life) => {
+                waiting.full = false;
                 queue.idle.notify_waiters();
                 match life {
                     Life::Open => Next::Wait,
@@ -117,10 +128,21 @@ impl Worker {
 
     /// Handles events until something has to be waited for. Handlers that never wait would keep the thread for themselves:
     /// each event takes from what the runtime grants the task at a time.
+    ///
+    /// The frame is entered once for all of them.
     fn handle_some<'w>(
         &'w self,
         batch: &mut Batch<'_>,
         frame: &mut Option<Frame>,
+        waker: &mut Context<'_>,
+    ) -> Poll<Met<'w>> {
+        frame.get_or_insert_with(|| self.frame());
+        within(frame, || self.handle_within(batch, waker))
+    }
+
+    fn handle_within<'w>(
+        &'w self,
+        batch: &mut Batch<'_>,
         waker: &mut Context<'_>,
     ) -> Poll<Met<'w>> {
         while self.route.is_active() {
@@ -136,11 +158,11 @@ impl Worker {
                 Item::Event(event) => event,
                 Item::Gap(gap) => return Poll::Ready(Met::Gap(*gap)),
             };
-            match self.begin(event, frame, waker) {
+            match self.begin(event, waker) {
                 Begun::Pending(pending) => {
                     return Poll::Ready(Met::Pending(Arc::clone(event), pending));
                 }
-                Begun::Ended(verdict) if verdict.result == HandlerResult::Stopped => {
+                Begun::Ended(verdict) if matches!(verdict.result, HandlerResult::Stopped) => {
                     batch.put_back(item);
                     return Poll::Ready(Met::End);
                 }
@@ -150,26 +172,21 @@ impl Worker {
         Poll::Ready(Met::End)
     }
 
-    /// Calls the handler, or tells why not.
-    fn begin(
-        &self,
-        event: &Arc<RecordedEvent>,
-        frame: &mut Option<Frame>,
-        waker: &mut Context<'_>,
-    ) -> Begun<'_> {
+    /// Calls the handler within the frame that was entered, or tells why not.
+    fn begin(&self, event: &Arc<RecordedEvent>, waker: &mut Context<'_>) -> Begun<'_> {
         let route = &*self.route;
         match Decoded::new(&self.decoder, event).decode(route.target()) {
             Err(result) => Begun::Ended(Verdict::not_called(result)),
             Ok(share) => {
-                frame.get_or_insert_with(|| self.frame()).renew();
-                begin(route, share, event, frame, self.time_limit, waker)
+                renew_innermost();
+                begin_within(route, share, event, self.time_limit, waker)
             }
         }
     }
 
     /// Notes how a call ended.
     fn ended(&self, event: &RecordedEvent, verdict: Verdict) {
-        if verdict.result != HandlerResult::Handled {
+        if !matches!(verdict.result, HandlerResult::Handled) {
             tracing::warn!(
                 name: telemetry::QUEUE_FAILED,
                 handler = &**self.route.name(),
@@ -184,7 +201,7 @@ impl Worker {
     }
 
     /// Tells the handler of a gap, in its place in the order.
-    async fn tell(&self, gap: Gap, batch: &Batch<'_>) {
+    async fn tell(&self, gap: Gap, batch: &mut Batch<'_>) {
         let Policy::DropWithGap(on_gap) = &self.queue.policy else {
             return;
         };
@@ -271,7 +288,8 @@ impl Worker {
             if !self.route.is_active() {
                 return Page::Stopped;
             }
-            let begun = poll_fn(|waker| Poll::Ready(self.begin(&event, frame, waker)));
+            frame.get_or_insert_with(|| self.frame());
+            let begun = poll_fn(|waker| Poll::Ready(within(frame, || self.begin(&event, waker))));
             let verdict = match begun.await {
                 Begun::Ended(verdict) => verdict,
                 Begun::Pending(pending) => pending.finish(frame.take()).await,

@@ -1,6 +1,6 @@
 //! What a [`Runner`] does about a failure.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use uno_core::{AppendError, CommitError, DecodeError, LaneAttempt, Position, Stale, StoreError};
 
@@ -26,6 +26,7 @@ impl Runner {
             Failure::Conflict(_) => self.at_fault(None, error, &stretch),
             Failure::Event { position, .. } => self.at_fault(position, error, &stretch),
             Failure::Transient(_) => self.try_later(error).await,
+            Failure::NotNow { rest, .. } => self.hold(rest, error).await,
             Failure::Stop { position, .. } if stretch.len() <= 1 => {
                 Halt::Stop(StopReason::Failed {
                     position,
@@ -92,6 +93,17 @@ impl Runner {
     async fn try_later(&mut self, error: Arc<str>) -> Halt {
         let attempts = self.trouble.transient();
         self.pause_before_retry(attempts, error).await
+    }
+
+    /// The consumer is to be left alone. Whoever waits here is woken when the lane is to stop or to pause, and counts nothing against the
+    /// event that comes next.
+    async fn hold(&mut self, rest: Duration, error: Arc<str>) -> Halt {
+        let attempt = self.trouble.fault().map_or(0, |fault| fault.attempts);
+        self.phase(Phase::Retrying { attempt, error });
+        // Nothing is known of how long a trial takes that another lane has under way.
+        let least = self.entry.spec.retry.wait(1);
+        self.wait(rest.max(least)).await;
+        Halt::Reload
     }
 
     async fn pause_before_retry(&mut self, attempt: u32, error: Arc<str>) -> Halt {

@@ -158,7 +158,10 @@ impl Runner {
         let is_final = match &failure {
             Failure::Decode(_) | Failure::Event { .. } | Failure::Stop { .. } => true,
             Failure::Conflict(_) => !self.trouble.conflict(),
-            Failure::Stale(_) | Failure::Lost(_) | Failure::Transient(_) => false,
+            Failure::Stale(_)
+            | Failure::Lost(_)
+            | Failure::Transient(_)
+            | Failure::NotNow { .. } => false,
         };
         let error: Arc<str> = failure.text().into();
         if !is_final {

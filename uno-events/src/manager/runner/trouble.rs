@@ -238,6 +238,8 @@ pub(super) enum Failure {
     Conflict(ConsumeError),
     /// Try again for as long as it takes.
     Transient(ConsumeError),
+    /// Leave the consumer alone for so long, then try the same again. The event was not tried.
+    NotNow { rest: Duration, error: String },
     /// Set the event aside, or stop before it.
     Decode(DecodeError),
     /// Stop before the event.
@@ -259,7 +261,9 @@ impl Failure {
             | Self::Conflict(error)
             | Self::Transient(error) => error_text(error),
             Self::Decode(error) => error_text(error),
-            Self::Event { error, .. } | Self::Stop { error, .. } => error.clone(),
+            Self::Event { error, .. } | Self::Stop { error, .. } | Self::NotNow { error, .. } => {
+                error.clone()
+            }
         }
     }
 }
@@ -270,6 +274,10 @@ impl From<ConsumeError> for Failure {
             ConsumeError::Stale(Stale::Lease { .. }) => Self::Lost(error),
             ConsumeError::Stale(_) => Self::Stale(error),
             ConsumeError::Decode(error) => Self::Decode(error),
+            ConsumeError::NotNow { rest, source, .. } => Self::NotNow {
+                rest,
+                error: error_text(&*source),
+            },
             ConsumeError::Stop { position, source } => Self::Stop {
                 position,
                 error: error_text(&*source),
