@@ -8,7 +8,8 @@ use std::{future::Future, io};
 /// The process listens from the call on, also before the future is polled for the first time: call it before you tell anybody that you are there, or
 /// what comes in between ends the process at once.
 ///
-/// The future fails when the operating system does not let the process listen.
+/// # Errors
+/// When the operating system does not let the process listen.
 ///
 /// # Panics
 /// Outside a runtime of tokio.

@@ -154,3 +154,78 @@ impl Fulfilment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+    use uno::{saga::DryRun, testkit::envelope};
+
+    use super::*;
+    use crate::{
+        ids::{CustomerId, OrderId},
+        money::Cents,
+    };
+
+    const MIND: Duration = Duration::from_secs(20);
+
+    fn order() -> OrderId {
+        OrderId::of_line(1, "test")
+    }
+
+    fn charge() -> ChargePayment {
+        ChargePayment {
+            order: order(),
+            amount: Cents(500),
+        }
+    }
+
+    fn placed(cooling_off_secs: u32) -> Envelope<FulfilmentEvent> {
+        let placed = OrderPlaced {
+            order: order(),
+            customer: CustomerId("7".into()),
+            ordered_on: NaiveDate::from_ymd_opt(1997, 1, 1).unwrap(),
+            item_count: 1,
+            total: Cents(500),
+            cooling_off_secs,
+        };
+        envelope(placed.into())
+    }
+
+    fn cancelled() -> Envelope<FulfilmentEvent> {
+        let cancelled = OrderCancelled {
+            order: order(),
+            customer: CustomerId("7".into()),
+            total: Cents(500),
+            reason: "changed my mind".into(),
+        };
+        envelope(cancelled.into())
+    }
+
+    #[test]
+    fn it_is_charged_when_the_time_to_change_ones_mind_is_over_and_not_before() {
+        let mut run = DryRun::<Fulfilment>::new();
+        run.event(&placed(20)).unwrap();
+        let early = run.advance(MIND - Duration::from_secs(1)).unwrap();
+        assert!(early.is_empty());
+        let fired = run.advance(Duration::from_secs(1)).unwrap();
+        assert_eq!(fired[0].outputs(), Some(&Fulfilment::begin(charge())));
+    }
+
+    #[test]
+    fn cancelled_in_time_it_is_never_charged() {
+        let mut run = DryRun::<Fulfilment>::new();
+        run.event(&placed(20)).unwrap();
+        run.event(&cancelled()).unwrap();
+        assert!(run.advance(MIND * 1_000).unwrap().is_empty());
+    }
+
+    #[test]
+    fn without_such_a_time_it_is_charged_at_once() {
+        let mut run = DryRun::<Fulfilment>::new();
+        let step = run.event(&placed(0)).unwrap();
+        assert_eq!(step.outputs(), Some(&Fulfilment::begin(charge())));
+        // Cancelled too late to just leave: what is under way goes on until the order refuses to be shipped.
+        run.event(&cancelled()).unwrap();
+        assert!(run.advance(MIND).unwrap().is_empty());
+    }
+}

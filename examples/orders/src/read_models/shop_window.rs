@@ -37,7 +37,7 @@ pub enum ShopEvent {
     Cancelled(OrderCancelled),
 }
 
-/// Keeps it, under one key.
+/// Keeps it, under one key. Orders are submitted whole in this shop, so what is cancelled was placed.
 #[derive(Clone, Copy, Debug)]
 pub struct ShopWindow;
 
