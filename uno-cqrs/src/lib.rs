@@ -33,6 +33,7 @@ mod describe;
 mod document_projection;
 mod documents;
 mod execute_error;
+mod field;
 mod generation;
 mod idempotency;
 mod inbox;
@@ -56,8 +57,9 @@ pub use crate::{
         Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry, UnknownForm,
     },
     document_projection::{DocumentProjection, DocumentProjector},
-    documents::{Documents, ReadDocumentError},
+    documents::{Documents, Found, NotAPageEnd, Page, PageEnd, ReadDocumentError},
     execute_error::ExecuteError,
+    field::{AnyField, Field, FieldsChanged, Finding},
     generation::Generation,
     idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
     inbox::{Handled, Inbox, InboxError},
