@@ -91,7 +91,8 @@ macro_rules! suite {
             crate::support::on_store!($harness; super::fields:
                 documents_are_found_by_what_is_in_them
                 what_is_not_indexed_is_an_error_and_never_half_an_answer
-                each_generation_is_found_by_its_own_fields);
+                each_generation_is_found_by_its_own_fields
+                live_queries_come_to_what_holds);
             crate::support::on_store!($harness; super::rows:
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing
@@ -131,7 +132,8 @@ macro_rules! databases {
             crate::support::on_store!($harness; super::fields:
                 documents_are_found_by_what_is_in_them
                 what_is_not_indexed_is_an_error_and_never_half_an_answer
-                each_generation_is_found_by_its_own_fields);
+                each_generation_is_found_by_its_own_fields
+                live_queries_come_to_what_holds);
             crate::support::on_store!($harness; super::rows:
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
-use uno_core::{Document, DocumentStore, FieldValue, FindDocuments, FoundDocument, StoreError};
+use uno_core::{
+    Document, DocumentStore, EventStore, FieldValue, FindDocuments, FoundDocument, StoreError,
+};
 use uno_uow::CommandError;
 
 use crate::{
-    DocumentProjection, Finding, Generation, Serving, ServingError, document_projection::declared,
-    field::Shapes,
+    DocumentProjection, Finding, Generation, LiveQuery, Serving, ServingError,
+    document_projection::declared, field::Shapes,
 };
 
 /// Reads the documents of a [`DocumentProjection`]. Cheap to clone.
@@ -74,11 +76,12 @@ impl<P: DocumentProjection> Documents<P> {
     /// When the store can't be read or the document does not have the projection's shape.
     pub async fn get(&self, key: &str) -> Result<Option<P::Document>, ReadDocumentError> {
         let keys = &[key.to_owned()];
-        self.read(async move |collection| {
-            let found = self.store.load_documents(collection, keys).await?;
+        let read = |generation: Generation| async move {
+            let collection = generation.name_of(P::NAME);
+            let found = self.store.load_documents(&collection, keys).await?;
             found.first().map(decode::<P>).transpose()
-        })
-        .await
+        };
+        self.serving.read(read).await
     }
 
     /// The documents with these keys, as far as they exist, by their keys. One read, of one state.
@@ -89,11 +92,12 @@ impl<P: DocumentProjection> Documents<P> {
         &self,
         keys: &[String],
     ) -> Result<BTreeMap<String, P::Document>, ReadDocumentError> {
-        self.read(async move |collection| {
-            let found = self.store.load_documents(collection, keys).await?;
+        let read = |generation: Generation| async move {
+            let collection = generation.name_of(P::NAME);
+            let found = self.store.load_documents(&collection, keys).await?;
             found.iter().map(keyed::<P>).collect()
-        })
-        .await
+        };
+        self.serving.read(read).await
     }
 
     /// The documents after `after` in the order of their keys, at most `limit`, with their keys.
@@ -105,11 +109,12 @@ impl<P: DocumentProjection> Documents<P> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, P::Document)>, ReadDocumentError> {
-        self.read(async move |collection| {
-            let found = self.store.scan_documents(collection, after, limit).await?;
-            found.iter().map(keyed::<P>).collect()
-        })
-        .await
+        let read = |generation: Generation| async move {
+            let collection = generation.name_of(P::NAME);
+            let found = self.store.scan_documents(&collection, after, limit);
+            found.await?.iter().map(keyed::<P>).collect()
+        };
+        self.serving.read(read).await
     }
 
     /// The documents that a field lets find, one page of them: in the order of its values, and of one value in that of their keys.
@@ -132,7 +137,8 @@ impl<P: DocumentProjection> Documents<P> {
         if !P::FIELDS.iter().copied().any(|field| is_known(&field)) {
             return Err(not_indexed::<P>(finding.field));
         }
-        self.read(async move |collection| {
+        let read = |generation: Generation| async move {
+            let collection = &*generation.name_of(P::NAME);
             let mut find = FindDocuments::new(collection, finding.field)
                 .within(finding.range.clone())
                 .limit(page.limit);
@@ -151,8 +157,45 @@ impl<P: DocumentProjection> Documents<P> {
             let documents = found.iter().map(FoundDocument::document);
             let documents = documents.map(keyed::<P>).collect::<Result<_, _>>()?;
             Ok(Found { documents, end })
+        };
+        self.serving.read(read).await
+    }
+
+    /// The document with this key, and again whenever it has changed: see [`LiveQuery`]. `None` while it does not exist.
+    ///
+    /// `changes` is the store that the documents are in.
+    pub fn watch(
+        &self,
+        key: impl Into<String>,
+        changes: Arc<dyn EventStore>,
+    ) -> LiveQuery<Option<P::Document>, ReadDocumentError>
+    where
+        P::Document: Clone + PartialEq,
+    {
+        let (documents, key) = (self.clone(), key.into());
+        LiveQuery::new(changes, move || {
+            let (documents, key) = (documents.clone(), key.clone());
+            async move { documents.get(&key).await }
         })
-        .await
+    }
+
+    /// What is [found](Self::find), and again whenever that has changed: see [`LiveQuery`].
+    ///
+    /// `changes` is the store that the documents are in.
+    pub fn watch_found(
+        &self,
+        finding: Finding<P::Document>,
+        page: Page,
+        changes: Arc<dyn EventStore>,
+    ) -> LiveQuery<Found<P::Document>, ReadDocumentError>
+    where
+        P::Document: Clone + PartialEq,
+    {
+        let documents = self.clone();
+        LiveQuery::new(changes, move || {
+            let (documents, finding, page) = (documents.clone(), finding.clone(), page.clone());
+            async move { documents.find(finding, page).await }
+        })
     }
 
     /// Whether all documents of a collection were written with a field. If there are none, they were.
@@ -177,21 +220,6 @@ impl<P: DocumentProjection> Documents<P> {
         Ok(declared(&*self.store, collection)
             .await?
             .is_some_and(|shapes| is_among(&shapes)))
-    }
-
-    /// Reads from the collection of the generation that serves.
-    #[expect(
-        clippy::future_not_send,
-        reason = "it is sent wherever what `read` returns is, and that is so for all callers here"
-    )]
-    async fn read<T>(
-        &self,
-        read: impl AsyncFn(&str) -> Result<T, ReadDocumentError>,
-    ) -> Result<T, ReadDocumentError> {
-        let read = &read;
-        let reading =
-            |generation: Generation| async move { read(&generation.name_of(P::NAME)).await };
-        self.serving.read(reading).await
     }
 }
 

@@ -57,10 +57,6 @@ impl<D, V: Indexable> Field<D, V> {
 
     /// The documents in which it is within these bounds.
     #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a range is written where it is used"
-    )]
     pub fn within(&self, bounds: impl RangeBounds<V>) -> Finding<D> {
         self.finding(FieldRange::of(&bounds))
     }

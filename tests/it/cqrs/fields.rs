@@ -277,3 +277,43 @@ pub(super) async fn each_generation_is_found_by_its_own_fields<H: BackendHarness
     assert_eq!(store.find_documents(left).await.unwrap(), []);
     new_manager.stop_all().await;
 }
+
+pub(super) async fn live_queries_come_to_what_holds<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    let documents = Documents::<Purses<2>>::new(Arc::clone(store) as _);
+    let quick = Duration::from_millis(5);
+    let purse = documents.watch("a", Arc::clone(store) as _);
+    let rich = documents.watch_found(BY_CENTS.within(50..), Page::of(10), Arc::clone(store) as _);
+    let (mut purse, mut rich) = (purse.poll_interval(quick), rich.poll_interval(quick));
+    assert_eq!(in_time(purse.next()).await.unwrap(), None);
+    assert_eq!(keys(&in_time(rich.next()).await.unwrap()), [] as [&str; 0]);
+    let manager = running::<2, _>(store).await;
+    let (purses, riches) = tokio::join!(
+        tokio::spawn(async move {
+            let mut seen = Vec::new();
+            while seen.last() != Some(&60) {
+                let purse = in_time(purse.next()).await.unwrap();
+                seen.push(purse.unwrap().cents);
+            }
+            seen
+        }),
+        async {
+            for _ in 0..60 {
+                slip_in(&**store, "a", 1).await;
+            }
+            // The other one has asked for nothing meanwhile, and is told of what holds now, not of what did.
+            in_time(manager.until_idle()).await.unwrap();
+            in_time(rich.next()).await.unwrap()
+        }
+    );
+    let seen = purses.unwrap();
+    assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
+    assert_eq!(riches.documents()[0].1.cents, 60);
+    slip_in(&**store, "b", 99).await;
+    let both = in_time(rich.next()).await.unwrap();
+    assert_eq!(keys(&both), ["a", "b"]);
+    manager.stop_all().await;
+}

@@ -1,4 +1,6 @@
 //! Finding documents by their fields.
+//!
+//! Long because all that a field can promise has its case here, and the cases share what they write and how they look.
 
 use std::sync::Arc;
 
