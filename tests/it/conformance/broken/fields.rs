@@ -106,7 +106,7 @@ impl Broken {
             }
             _ => range.contains(found.value()),
         });
-        found.sort_by(|one, other| self.place(one).cmp(&self.place(other)));
+        found.sort_by_key(|found| self.place(found));
         if let Some((value, key)) = find.place() {
             let after = (value.clone(), key.to_owned());
             let forward = find.direction() == uno_core::Direction::Forward;
