@@ -10,6 +10,7 @@ mod bus;
 mod campaign;
 mod crashes;
 mod documents;
+mod fields;
 mod lanes;
 mod layers;
 mod once;
@@ -87,6 +88,11 @@ macro_rules! suite {
                 a_panic_stops_at_its_event
                 a_key_named_twice_counts_once
                 documents_are_read_back_typed);
+            crate::support::on_store!($harness; super::fields:
+                documents_are_found_by_what_is_in_them
+                what_is_not_indexed_is_an_error_and_never_half_an_answer
+                each_generation_is_found_by_its_own_fields
+                live_queries_come_to_what_holds);
             crate::support::on_store!($harness; super::rows:
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing
@@ -123,6 +129,11 @@ macro_rules! databases {
                 a_panic_stops_at_its_event
                 a_key_named_twice_counts_once
                 documents_are_read_back_typed);
+            crate::support::on_store!($harness; super::fields:
+                documents_are_found_by_what_is_in_them
+                what_is_not_indexed_is_an_error_and_never_half_an_answer
+                each_generation_is_found_by_its_own_fields
+                live_queries_come_to_what_holds);
             crate::support::on_store!($harness; super::rows:
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing

@@ -4,7 +4,9 @@ mod backend;
 mod checkpoint;
 mod commit;
 mod document;
+mod document_query;
 mod event_store;
+mod field;
 mod inbox;
 mod lane;
 mod lease;
@@ -22,7 +24,9 @@ pub use self::{
     },
     commit::{Commit, Receipt, StreamAppend, StreamAppended, Work},
     document::{Document, DocumentChange, DocumentStore, DocumentWrite},
+    document_query::{FindDocuments, FoundDocument},
     event_store::{EventStore, EventStoreExt, Head, LogPager, ReadEventsError, StoreChange},
+    field::{FieldRange, FieldValue, Indexable},
     inbox::{InboxRecord, InboxStore, InboxWrite},
     lane::{Fence, Lane},
     lease::{

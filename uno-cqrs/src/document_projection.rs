@@ -1,18 +1,27 @@
 //! [`DocumentProjection`]: a read model of JSON documents, on any store.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 use uno_core::{
-    Backend, BoxError, Commit, Decoder, DocumentWrite, Envelope, EventFilter, EventSet, NewMessage,
-    Payload, Position, RecordedEvent, RegistrationError,
+    Backend, BoxError, Commit, Decoder, Document, DocumentStore, DocumentWrite, Envelope,
+    EventFilter, EventSet, NewMessage, Payload, Position, RecordedEvent, RegistrationError,
+    StoreError,
 };
 use uno_events::{Batch, ConsumeError, Consumer};
 
 use crate::{
-    Generation,
+    AnyField, FieldsChanged, Generation,
+    field::{FIELDS, Shapes, shapes},
     read_model::{OwnRecord, record::CATALOGUE},
     telemetry,
 };
@@ -57,10 +66,13 @@ pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
     const VERSION: u32 = 1;
     /// Whether it [sends messages](Self::messages). One that does not is spared a question to the store for each batch.
     const SENDS: bool = false;
+    /// What its documents are [found by](crate::Documents::find). They are part of the code whose version [`VERSION`](Self::VERSION) is: a
+    /// projection whose documents were written with other fields stops with [`FieldsChanged`].
+    const FIELDS: &'static [&'static dyn AnyField<Self::Document>] = &[];
     /// The events it reads.
     type Event: EventSet;
     /// What it keeps under each key.
-    type Document: Serialize + DeserializeOwned + Send + Sync;
+    type Document: Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// The keys of the documents that an event concerns. A key that is named twice counts once.
     fn keys(&self, event: &Envelope<Self::Event>) -> Vec<String>;
@@ -96,6 +108,8 @@ pub struct DocumentProjector<P, B> {
     filter: EventFilter,
     generation: Generation,
     collection: String,
+    /// Whether it is stored what the documents are found by.
+    is_declared: AtomicBool,
 }
 
 impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
@@ -129,6 +143,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
             filter,
             generation,
             collection: generation.name_of(P::NAME).into_owned(),
+            is_declared: AtomicBool::new(P::FIELDS.is_empty()),
         }
     }
 
@@ -188,7 +203,13 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
                 Some(document) => {
                     let body =
                         Payload::encode(document).map_err(|error| slot.failed(error.into()))?;
-                    writes.push(slot.only(DocumentWrite::put(collection, key, body), is_alone));
+                    let mut write = DocumentWrite::put(collection, key, body);
+                    for field in P::FIELDS {
+                        if let Some(value) = field.value(document) {
+                            write = write.with_field(field.name(), value);
+                        }
+                    }
+                    writes.push(slot.only(write, is_alone));
                 }
                 None if slot.revision > 0 => {
                     writes.push(slot.only(DocumentWrite::remove(collection, key), is_alone));
@@ -245,8 +266,36 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         if P::SENDS && !events.is_empty() {
             self.send(&events, &mut commit).await?;
         }
+        let declares = !self.is_declared.load(Ordering::Relaxed);
+        if declares && let Some(first) = events.first() {
+            let declaration = self.declare(first.position()).await?;
+            commit.documents.extend(declaration);
+        }
         self.backend.commit(commit).await?;
+        if declares && !events.is_empty() {
+            self.is_declared.store(true, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// Sees to it that what the documents are found by stands beside them: it is written before the first document is, and never
+    /// changed. So what is found is whole, whichever code asks.
+    async fn declare(&self, position: Position) -> Result<Option<DocumentWrite>, ConsumeError> {
+        let wanted = shapes(P::FIELDS);
+        let stored = declared(&*self.backend, &self.collection).await?;
+        if stored.as_ref() == Some(&wanted) {
+            return Ok(None);
+        }
+        let stopped = |source: BoxError| ConsumeError::Stop { position, source };
+        let any = self.backend.scan_documents(&self.collection, None, 1);
+        if stored.is_some() || !any.await?.is_empty() {
+            let collection = self.collection.clone();
+            return Err(stopped(FieldsChanged { collection }.into()));
+        }
+        let body = Payload::encode(&wanted).map_err(|error| stopped(error.into()))?;
+        Ok(Some(
+            DocumentWrite::put(FIELDS, self.collection.as_str(), body).expecting(0),
+        ))
     }
 
     /// The keys of an event, each once: it takes effect once on each document.
@@ -312,6 +361,18 @@ impl<P: fmt::Debug, B> fmt::Debug for DocumentProjector<P, B> {
             .field("projection", &self.projection)
             .finish_non_exhaustive()
     }
+}
+
+/// What the documents of a collection are found by, if that is known. What can't be read is unlike everything.
+pub(crate) async fn declared(
+    store: &dyn DocumentStore,
+    collection: &str,
+) -> Result<Option<Shapes>, StoreError> {
+    let found = store
+        .load_documents(FIELDS, &[collection.to_owned()])
+        .await?;
+    let shapes = |document: &Document| serde_json::from_str(document.body().as_str());
+    Ok(found.first().map(|found| shapes(found).unwrap_or_default()))
 }
 
 /// The events of a batch, decoded.

@@ -1,11 +1,16 @@
 //! [`Documents`]: the documents that a projection keeps, for reading.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
-use uno_core::{Document, DocumentStore, StoreError};
+use uno_core::{
+    Document, DocumentStore, EventStore, FieldValue, FindDocuments, FoundDocument, StoreError,
+};
 use uno_uow::CommandError;
 
-use crate::{DocumentProjection, Serving, ServingError};
+use crate::{
+    DocumentProjection, Finding, Generation, LiveQuery, Serving, ServingError,
+    document_projection::declared, field::Shapes,
+};
 
 /// Reads the documents of a [`DocumentProjection`]. Cheap to clone.
 ///
@@ -71,13 +76,12 @@ impl<P: DocumentProjection> Documents<P> {
     /// When the store can't be read or the document does not have the projection's shape.
     pub async fn get(&self, key: &str) -> Result<Option<P::Document>, ReadDocumentError> {
         let keys = &[key.to_owned()];
-        self.serving
-            .read(|generation| async move {
-                let collection = generation.name_of(P::NAME);
-                let found = self.store.load_documents(&collection, keys).await?;
-                found.first().map(decode::<P>).transpose()
-            })
-            .await
+        let read = |generation: Generation| async move {
+            let collection = generation.name_of(P::NAME);
+            let found = self.store.load_documents(&collection, keys).await?;
+            found.first().map(decode::<P>).transpose()
+        };
+        self.serving.read(read).await
     }
 
     /// The documents with these keys, as far as they exist, by their keys. One read, of one state.
@@ -88,13 +92,12 @@ impl<P: DocumentProjection> Documents<P> {
         &self,
         keys: &[String],
     ) -> Result<BTreeMap<String, P::Document>, ReadDocumentError> {
-        self.serving
-            .read(|generation| async move {
-                let collection = generation.name_of(P::NAME);
-                let found = self.store.load_documents(&collection, keys).await?;
-                found.iter().map(keyed::<P>).collect()
-            })
-            .await
+        let read = |generation: Generation| async move {
+            let collection = generation.name_of(P::NAME);
+            let found = self.store.load_documents(&collection, keys).await?;
+            found.iter().map(keyed::<P>).collect()
+        };
+        self.serving.read(read).await
     }
 
     /// The documents after `after` in the order of their keys, at most `limit`, with their keys.
@@ -106,13 +109,236 @@ impl<P: DocumentProjection> Documents<P> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, P::Document)>, ReadDocumentError> {
-        self.serving
-            .read(|generation| async move {
-                let collection = generation.name_of(P::NAME);
-                let found = self.store.scan_documents(&collection, after, limit).await?;
-                found.iter().map(keyed::<P>).collect()
-            })
-            .await
+        let read = |generation: Generation| async move {
+            let collection = generation.name_of(P::NAME);
+            let found = self.store.scan_documents(&collection, after, limit);
+            found.await?.iter().map(keyed::<P>).collect()
+        };
+        self.serving.read(read).await
+    }
+
+    /// The documents that a field lets find, one page of them: in the order of its values, and of one value in that of their keys.
+    ///
+    /// Each document is as it was at one moment, with the value that it had then. Of pages that follow one another, each is as of its
+    /// own moment: a document whose value changes meanwhile may be seen twice or not at all, and one that does not is seen once.
+    ///
+    /// # Errors
+    /// [`NotIndexed`](ReadDocumentError::NotIndexed) when the projection does not have this field, or when the documents that serve were
+    /// written without it; and as [`get`](Self::get).
+    pub async fn find(
+        &self,
+        finding: Finding<P::Document>,
+        page: Page,
+    ) -> Result<Found<P::Document>, ReadDocumentError> {
+        let (finding, page) = (&finding, &page);
+        let is_known = |field: &&dyn crate::AnyField<P::Document>| {
+            field.name() == finding.field && field.shape() == finding.shape
+        };
+        if !P::FIELDS.iter().copied().any(|field| is_known(&field)) {
+            return Err(not_indexed::<P>(finding.field));
+        }
+        let read = |generation: Generation| async move {
+            let collection = &*generation.name_of(P::NAME);
+            let mut find = FindDocuments::new(collection, finding.field)
+                .within(finding.range.clone())
+                .limit(page.limit);
+            if page.is_backward {
+                find = find.backward();
+            }
+            if let Some(PageEnd { value, key }) = &page.after {
+                find = find.after(value.clone(), key.as_str());
+            }
+            let found = self.store.find_documents(find).await?;
+            // After the read: what documents are written with stands there no later than they do.
+            if !self.is_indexed(collection, finding).await? {
+                return Err(not_indexed::<P>(finding.field));
+            }
+            let end = found.last().map(PageEnd::of);
+            let documents = found.iter().map(FoundDocument::document);
+            let documents = documents.map(keyed::<P>).collect::<Result<_, _>>()?;
+            Ok(Found { documents, end })
+        };
+        self.serving.read(read).await
+    }
+
+    /// The document with this key, and again whenever it has changed: see [`LiveQuery`]. `None` while it does not exist.
+    ///
+    /// `changes` is the store that the documents are in.
+    pub fn watch(
+        &self,
+        key: impl Into<String>,
+        changes: Arc<dyn EventStore>,
+    ) -> LiveQuery<Option<P::Document>, ReadDocumentError>
+    where
+        P::Document: Clone + PartialEq,
+    {
+        let (documents, key) = (self.clone(), key.into());
+        LiveQuery::new(changes, move || {
+            let (documents, key) = (documents.clone(), key.clone());
+            async move { documents.get(&key).await }
+        })
+    }
+
+    /// What is [found](Self::find), and again whenever that has changed: see [`LiveQuery`].
+    ///
+    /// `changes` is the store that the documents are in.
+    pub fn watch_found(
+        &self,
+        finding: Finding<P::Document>,
+        page: Page,
+        changes: Arc<dyn EventStore>,
+    ) -> LiveQuery<Found<P::Document>, ReadDocumentError>
+    where
+        P::Document: Clone + PartialEq,
+    {
+        let documents = self.clone();
+        LiveQuery::new(changes, move || {
+            let (documents, finding, page) = (documents.clone(), finding.clone(), page.clone());
+            async move { documents.find(finding, page).await }
+        })
+    }
+
+    /// Whether all documents of a collection were written with a field. If there are none, they were.
+    async fn is_indexed(
+        &self,
+        collection: &str,
+        finding: &Finding<P::Document>,
+    ) -> Result<bool, StoreError> {
+        let is_among = |shapes: &Shapes| shapes.get(finding.field) == Some(&finding.shape);
+        if let Some(shapes) = declared(&*self.store, collection).await? {
+            return Ok(is_among(&shapes));
+        }
+        if self
+            .store
+            .scan_documents(collection, None, 1)
+            .await?
+            .is_empty()
+        {
+            return Ok(true);
+        }
+        // They came in between the two questions, and this with them; or they were written without any field.
+        Ok(declared(&*self.store, collection)
+            .await?
+            .is_some_and(|shapes| is_among(&shapes)))
+    }
+}
+
+fn not_indexed<P: DocumentProjection>(field: &'static str) -> ReadDocumentError {
+    let projection = P::NAME;
+    ReadDocumentError::NotIndexed { projection, field }
+}
+
+/// Which page of what is found: how many documents, after which place, and in which direction.
+///
+/// ```
+/// use uno_cqrs::Page;
+///
+/// let newest = Page::of(20).backward();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    limit: usize,
+    after: Option<PageEnd>,
+    is_backward: bool,
+}
+
+impl Page {
+    /// The first page, with at most so many documents.
+    #[must_use]
+    pub fn of(limit: usize) -> Self {
+        Self {
+            limit,
+            after: None,
+            is_backward: false,
+        }
+    }
+
+    /// The page after this end of another one.
+    #[must_use]
+    pub fn after(mut self, end: PageEnd) -> Self {
+        self.after = Some(end);
+        self
+    }
+
+    /// From the greatest value on.
+    #[must_use]
+    pub fn backward(mut self) -> Self {
+        self.is_backward = true;
+        self
+    }
+}
+
+/// Where a page ends: the next one goes on there, whatever has changed meanwhile. Opaque; as a text it may be handed to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageEnd {
+    value: FieldValue,
+    key: String,
+}
+
+impl PageEnd {
+    fn of(found: &FoundDocument) -> Self {
+        Self {
+            value: found.value().clone(),
+            key: found.document().key().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for PageEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.value.to_hex(), self.key)
+    }
+}
+
+impl FromStr for PageEnd {
+    type Err = NotAPageEnd;
+
+    fn from_str(text: &str) -> Result<Self, NotAPageEnd> {
+        let (hex, key) = text.split_once('.').ok_or(NotAPageEnd)?;
+        let digits: Option<Vec<u8>> = hex
+            .chars()
+            .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
+            .collect();
+        let digits = digits.filter(|digits| digits.len() % 2 == 0);
+        let pairs = digits.ok_or(NotAPageEnd)?;
+        let bytes = pairs.chunks(2).map(|pair| (pair[0] << 4) | pair[1]);
+        Ok(Self {
+            value: FieldValue::from_stored(bytes.collect()),
+            key: key.to_owned(),
+        })
+    }
+}
+
+/// A text is not the end of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not where a page ends")]
+#[non_exhaustive]
+pub struct NotAPageEnd;
+
+/// A page of documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found<D> {
+    documents: Vec<(String, D)>,
+    end: Option<PageEnd>,
+}
+
+impl<D> Found<D> {
+    /// The documents with their keys, in order.
+    #[must_use]
+    pub fn documents(&self) -> &[(String, D)] {
+        &self.documents
+    }
+
+    /// The documents with their keys, in order.
+    #[must_use]
+    pub fn into_documents(self) -> Vec<(String, D)> {
+        self.documents
+    }
+
+    /// Where it ends; `None` if there is nothing on it.
+    #[must_use]
+    pub fn end(&self) -> Option<&PageEnd> {
+        self.end.as_ref()
     }
 }
 
@@ -169,6 +395,14 @@ pub enum ReadDocumentError {
     /// It is not known which generation serves.
     #[error(transparent)]
     Serving(#[from] ServingError),
+    /// Its documents can't be found by this field: the projection does not list it, or what serves was written without it. Then rebuild it.
+    #[error("the documents of projection {projection} are not found by {field}")]
+    NotIndexed {
+        /// The projection.
+        projection: &'static str,
+        /// The field.
+        field: &'static str,
+    },
     /// It does not have the shape that the projection's code knows: rebuild the projection.
     #[error("document {key} of projection {projection} is malformed")]
     Malformed {

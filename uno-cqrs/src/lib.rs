@@ -16,7 +16,8 @@
 //!   effect exactly once: [`DocumentProjection`] for JSON documents on any store, [`Projection`] for rows of your own.
 //! * A **read model** is a projection in its generations: a new one is built from the log beside the one that serves, and they are
 //!   swapped in one transaction ([`ReadModel`], [`Serving`]).
-//! * A **query** asks a read model ([`QueryBus`], [`Documents`]).
+//! * A **query** asks a read model ([`QueryBus`], [`Documents`]); a **live query** is answered again whenever its answer has changed
+//!   ([`LiveQuery`], [`Documents::watch`]).
 //!
 //! # What it does not do
 //!
@@ -33,10 +34,12 @@ mod describe;
 mod document_projection;
 mod documents;
 mod execute_error;
+mod field;
 mod generation;
 mod idempotency;
 mod inbox;
 mod layers;
+mod live_query;
 mod message_relay;
 mod projection;
 mod query;
@@ -57,12 +60,14 @@ pub use crate::{
         UnknownForm,
     },
     document_projection::{DocumentProjection, DocumentProjector},
-    documents::{Documents, ReadDocumentError},
+    documents::{Documents, Found, NotAPageEnd, Page, PageEnd, ReadDocumentError},
     execute_error::ExecuteError,
+    field::{AnyField, Field, FieldsChanged, Finding},
     generation::Generation,
     idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
     inbox::{Handled, Inbox, InboxError},
     layers::{Asked, Authorise, Authority, Forbidden, Invalid, TimeLimit, Trace, Validate},
+    live_query::LiveQuery,
     message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},
     projection::{Projection, Projector, VersionedProjection},
     query::{Query, QueryBus, QueryBusBuilder, QueryError, QueryHandler, QueryOptions},

@@ -1,14 +1,14 @@
 //! What is kept beside the events: documents, processes, snapshots, and the rows of the caller's own work.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
 };
 
 use chrono::{DateTime, Utc};
 use uno_core::{
-    Document, DocumentChange, DocumentWrite, HistoryRecord, Payload, ProcessRecord, ProcessStatus,
-    ProcessWrite, Snapshot, Stale, StreamId,
+    Direction, Document, DocumentChange, DocumentWrite, FieldValue, FindDocuments, FoundDocument,
+    HistoryRecord, Payload, ProcessRecord, ProcessStatus, ProcessWrite, Snapshot, Stale, StreamId,
 };
 
 /// Values by key, by the collection they are in.
@@ -16,7 +16,9 @@ type Shelves<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 #[derive(Default)]
 pub(crate) struct Records {
-    documents: Shelves<(u64, Payload)>,
+    documents: Shelves<Kept>,
+    /// By collection and field: the values of all documents, each with the document's key.
+    fields: HashMap<(String, String), BTreeSet<(FieldValue, String)>>,
     /// The last revision that was given to a document, whichever. Never used again, also when the document is gone.
     last_revision: u64,
     processes: Shelves<ProcessRecord>,
@@ -24,6 +26,19 @@ pub(crate) struct Records {
     histories: HashMap<String, BTreeMap<(String, u64), HistoryRecord>>,
     rows: Shelves<String>,
     snapshots: HashMap<StreamId, Snapshot>,
+}
+
+/// A document, and what it is found by.
+struct Kept {
+    revision: u64,
+    body: Payload,
+    fields: BTreeMap<String, FieldValue>,
+}
+
+impl Kept {
+    fn document(&self, key: &str) -> Document {
+        Document::new(key.to_owned(), self.revision, self.body.clone())
+    }
 }
 
 impl Records {
@@ -50,8 +65,7 @@ impl Records {
     pub(crate) fn check_documents(&self, writes: &[DocumentWrite]) -> Result<(), Stale> {
         for write in writes {
             let (collection, key) = (write.collection(), write.key());
-            let actual =
-                || get(&self.documents, collection, key).map_or(0, |(revision, _)| *revision);
+            let actual = || get(&self.documents, collection, key).map_or(0, |kept| kept.revision);
             if write
                 .expected_revision()
                 .is_some_and(|expected| expected != actual())
@@ -98,17 +112,60 @@ impl Records {
         let document = match write.change() {
             DocumentChange::Put(body) => {
                 self.last_revision += 1;
-                Some((self.last_revision, body.clone()))
+                Some(Kept {
+                    revision: self.last_revision,
+                    body: body.clone(),
+                    fields: write.fields().clone(),
+                })
             }
             DocumentChange::Remove => None,
             DocumentChange::Keep => return,
         };
+        self.change_fields(write);
         put(
             &mut self.documents,
             write.collection(),
             write.key(),
             document,
         );
+    }
+
+    /// Takes the fields that the document has away, and gives it those of the write.
+    fn change_fields(&mut self, write: &DocumentWrite) {
+        let (collection, key) = (write.collection(), write.key());
+        let place = |field: &String| (collection.to_owned(), field.clone());
+        let old = get(&self.documents, collection, key).map(|kept| &kept.fields);
+        for (field, value) in old.into_iter().flatten() {
+            if let Some(values) = self.fields.get_mut(&place(field)) {
+                values.remove(&(value.clone(), key.to_owned()));
+            }
+        }
+        for (field, value) in write.fields() {
+            let values = self.fields.entry(place(field)).or_default();
+            values.insert((value.clone(), key.to_owned()));
+        }
+    }
+
+    pub(crate) fn find_documents(&self, find: &FindDocuments) -> Vec<FoundDocument> {
+        let (after, before) = find.places();
+        let collection = find.collection();
+        let field = (collection.to_owned(), find.field().to_owned());
+        let Some(values) = self.fields.get(&field).filter(|_| after < before) else {
+            return Vec::new();
+        };
+        let place = |(value, key): (Vec<u8>, String)| {
+            Bound::Excluded((FieldValue::from_stored(value), key))
+        };
+        let range = values.range((place(after), place(before)));
+        let found = |(value, key): &(FieldValue, String)| {
+            let kept = get(&self.documents, collection, key)?;
+            Some(FoundDocument::new(value.clone(), kept.document(key)))
+        };
+        let limit = find.max_documents();
+        match find.direction() {
+            Direction::Forward => range.filter_map(found).take(limit).collect(),
+            Direction::Backward => range.rev().filter_map(found).take(limit).collect(),
+        }
     }
 
     pub(crate) fn write_row(&mut self, table: &str, key: &str, value: Option<String>) {
@@ -136,8 +193,7 @@ impl Records {
     }
 
     pub(crate) fn document(&self, collection: &str, key: &str) -> Option<Document> {
-        get(&self.documents, collection, key)
-            .map(|(revision, body)| Document::new(key.to_owned(), *revision, body.clone()))
+        get(&self.documents, collection, key).map(|kept| kept.document(key))
     }
 
     pub(crate) fn scan_documents(
@@ -147,7 +203,7 @@ impl Records {
         limit: usize,
     ) -> Vec<Document> {
         from(&self.documents, collection, after)
-            .map(|(key, (revision, body))| Document::new(key.clone(), *revision, body.clone()))
+            .map(|(key, kept)| kept.document(key))
             .take(limit)
             .collect()
     }

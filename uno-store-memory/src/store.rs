@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::{self, watch};
 use uno_core::{
-    AppendError, Clock, Commit, CommitError, Document, DocumentStore, DueTimers, EventStore, Head,
-    HistoryRecord, InboxRecord, InboxStore, Limits, LogPage, ProcessRecord, ProcessStatus,
-    ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent, Snapshot,
-    StoreChange, StoreEpoch, StoreError, StreamAppend, StreamId, Timer, TimerStore,
-    truncate_to_micros,
+    AppendError, Clock, Commit, CommitError, Document, DocumentStore, DueTimers, EventStore,
+    FindDocuments, FoundDocument, Head, HistoryRecord, InboxRecord, InboxStore, Limits, LogPage,
+    ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt,
+    RecordedEvent, Snapshot, StoreChange, StoreEpoch, StoreError, StreamAppend, StreamId, Timer,
+    TimerStore, truncate_to_micros,
 };
 use uuid::Uuid;
 
@@ -232,6 +232,10 @@ impl DocumentStore for MemoryStore {
             .state()
             .records
             .scan_documents(collection, after, limit))
+    }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        Ok(self.state().records.find_documents(&find))
     }
 }
 

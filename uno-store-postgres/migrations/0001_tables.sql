@@ -160,8 +160,19 @@ CREATE TABLE {schema}.documents (
     -- Another one after each put, and never one that the document had before, also if it was removed in between.
     revision bigint NOT NULL,
     body json NOT NULL,
+    -- Whether it has, or ever had, fields.
+    indexed boolean NOT NULL DEFAULT false,
     PRIMARY KEY (collection, key)
 );
+-- What documents are found by: values as bytes that sort as they do. Written by whoever holds the row of the document only.
+CREATE TABLE {schema}.document_fields (
+    collection text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    field text COLLATE "C" NOT NULL,
+    value bytea NOT NULL,
+    PRIMARY KEY (collection, key, field)
+);
+CREATE INDEX document_fields_value ON {schema}.document_fields (collection, field, value, key);
 CREATE SEQUENCE {schema}.document_revision AS bigint INCREMENT BY 1 NO CYCLE;
 
 CREATE TABLE {schema}.processes (

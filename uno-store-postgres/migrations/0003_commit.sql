@@ -57,6 +57,8 @@ CREATE FUNCTION {schema}.commit(
     k_caller integer[] DEFAULT NULL, k_subscription text[] DEFAULT NULL, k_kind integer[] DEFAULT NULL, k_key text[] DEFAULT NULL,
     k_position bigint[] DEFAULT NULL, k_event uuid[] DEFAULT NULL, k_attempts bigint[] DEFAULT NULL, k_error text[] DEFAULT NULL,
     k_fingerprint text[] DEFAULT NULL,
+    -- What a document is found by, as a JSON object of hexadecimal digits; NULL for none.
+    d_fields text[] DEFAULT NULL,
     OUT status integer[], OUT detail integer[], OUT base bigint[], OUT positions bigint[], OUT queued bigint,
     OUT transaction text
 ) LANGUAGE plpgsql VOLATILE
@@ -76,6 +78,8 @@ DECLARE
     unsure boolean := false;
     fine boolean := false;  -- whether every caller gets what it wants, and no stream has two entries
     stale boolean := false;
+    indexed boolean := false;
+    indexed_too boolean := false;
     f_stream bigint[];      -- of each event whose id is stored already: where it is
     f_version bigint[];
     f_position bigint[];
@@ -561,18 +565,23 @@ BEGIN
         JOIN {schema}.documents t ON t.collection = d.collection AND t.key = d.key
         WHERE status[d.caller] = 0
         ORDER BY t.collection, t.key FOR UPDATE OF t;
-        DELETE FROM {schema}.documents t
-        USING unnest(d_caller, d_collection, d_key, d_body, d_keep) d(caller, collection, key, body, keep)
-        WHERE t.collection = d.collection AND t.key = d.key AND d.body IS NULL AND NOT d.keep AND status[d.caller] = 0;
+        WITH gone AS (
+            DELETE FROM {schema}.documents t
+            USING unnest(d_caller, d_collection, d_key, d_body, d_keep) d(caller, collection, key, body, keep)
+            WHERE t.collection = d.collection AND t.key = d.key AND d.body IS NULL AND NOT d.keep AND status[d.caller] = 0
+            RETURNING t.indexed
+        )
+        SELECT coalesce(bool_or(gone.indexed), false) INTO indexed FROM gone;
         IF d_expected IS NOT NULL THEN
             -- Documents that must not exist. One that shall not exist afterwards either gets a row for the time being: it is
             -- what keeps others from putting the document before this commits.
             SELECT count(*) INTO wanted FROM unnest(d_caller, d_expected) d(caller, expected)
             WHERE d.expected = 0 AND status[d.caller] = 0;
             IF wanted > 0 THEN
-                INSERT INTO {schema}.documents (collection, key, revision, body)
-                SELECT d.collection, d.key, nextval('{schema}.document_revision'), coalesce(d.body, 'null')::json
-                FROM unnest(d_caller, d_collection, d_key, d_body, d_expected) d(caller, collection, key, body, expected)
+                INSERT INTO {schema}.documents (collection, key, revision, body, indexed)
+                SELECT d.collection, d.key, nextval('{schema}.document_revision'), coalesce(d.body, 'null')::json, d.fields IS NOT NULL
+                FROM unnest(d_caller, d_collection, d_key, d_body, d_expected, d_fields)
+                    d(caller, collection, key, body, expected, fields)
                 WHERE d.expected = 0 AND status[d.caller] = 0
                 ORDER BY d.collection, d.key
                 ON CONFLICT DO NOTHING;
@@ -586,13 +595,31 @@ BEGIN
                     AND status[d.caller] = 0;
             END IF;
         END IF;
-        INSERT INTO {schema}.documents AS t (collection, key, revision, body)
-        SELECT d.collection, d.key, nextval('{schema}.document_revision'), d.body::json
-        FROM unnest(d_caller, d_collection, d_key, d_body, coalesce(d_expected, array_fill(NULL::bigint, ARRAY[cardinality(d_key)])))
-            d(caller, collection, key, body, expected)
-        WHERE d.body IS NOT NULL AND d.expected IS DISTINCT FROM 0 AND status[d.caller] = 0
-        ORDER BY d.collection, d.key
-        ON CONFLICT (collection, key) DO UPDATE SET revision = excluded.revision, body = excluded.body;
+        WITH put AS (
+            INSERT INTO {schema}.documents AS t (collection, key, revision, body, indexed)
+            SELECT d.collection, d.key, nextval('{schema}.document_revision'), d.body::json, d.fields IS NOT NULL
+            FROM unnest(d_caller, d_collection, d_key, d_body, coalesce(d_expected, array_fill(NULL::bigint, ARRAY[cardinality(d_key)])), d_fields)
+                d(caller, collection, key, body, expected, fields)
+            WHERE d.body IS NOT NULL AND d.expected IS DISTINCT FROM 0 AND status[d.caller] = 0
+            ORDER BY d.collection, d.key
+            ON CONFLICT (collection, key) DO UPDATE
+            SET revision = excluded.revision, body = excluded.body, indexed = t.indexed OR excluded.indexed
+            RETURNING t.indexed
+        )
+        SELECT coalesce(bool_or(put.indexed), false) INTO indexed_too FROM put;
+        IF d_fields IS NOT NULL OR indexed OR indexed_too THEN
+            -- In statements of their own, after those that took the rows of the documents: so they see the fields of whoever had
+            -- the rows before, and nobody else changes them now. What stays as it is is not written.
+            DELETE FROM {schema}.document_fields t
+            USING unnest(d_caller, d_collection, d_key, d_keep, d_fields) d(caller, collection, key, keep, fields)
+            WHERE t.collection = d.collection AND t.key = d.key AND NOT d.keep AND status[d.caller] = 0
+                AND (d.fields::json ->> t.field) IS NULL;
+            INSERT INTO {schema}.document_fields AS t (collection, key, field, value)
+            SELECT d.collection, d.key, f.key, decode(f.value, 'hex')
+            FROM unnest(d_caller, d_collection, d_key, d_fields) d(caller, collection, key, fields), json_each_text(d.fields::json) f
+            WHERE status[d.caller] = 0
+            ON CONFLICT (collection, key, field) DO UPDATE SET value = excluded.value WHERE t.value <> excluded.value;
+        END IF;
     END IF;
     IF n_key IS NOT NULL THEN
         INSERT INTO {schema}.snapshots AS t (category, key, version, event_id, shape, checksum, body)

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uno_core::{
-    Acknowledgement, CheckpointWrite, DocumentChange, DocumentWrite, ExpectedVersion, InboxWrite,
-    NewEvent, NewMessage, ParkingWrite, Snapshot, StreamId, SubscriptionName, TimerWrite,
+    Acknowledgement, CheckpointWrite, DocumentChange, DocumentWrite, ExpectedVersion, FieldValue,
+    InboxWrite, NewEvent, NewMessage, ParkingWrite, Snapshot, StreamId, SubscriptionName,
+    TimerWrite,
 };
 
 pub(crate) use self::{
@@ -37,7 +38,7 @@ const EVERYTHING: &str = "SELECT status, detail, base, positions, queued, transa
      $60, $61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75, $76, $77, $78, $79, \
      d_expected => $80, d_keep => $81, \
      k_caller => $82, k_subscription => $83, k_kind => $84, k_key => $85, \
-     k_position => $86, k_event => $87, k_attempts => $88, k_error => $89, k_fingerprint => $90)";
+     k_position => $86, k_event => $87, k_attempts => $88, k_error => $89, k_fingerprint => $90, d_fields => $91)";
 
 /// How a batch is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +175,7 @@ impl<'a> Batch<'a> {
         if others {
             query = self.bind_state(self.bind_checkpoints(query));
             query = self.bind_processes(self.bind_rest(query));
-            query = self.bind_parking(self.bind_guards(query));
+            query = self.bind_fields(self.bind_parking(self.bind_guards(query)));
         }
         let row = query.fetch_one(session.connection()).await?;
         Outcome::decode(&row)
@@ -361,6 +362,13 @@ impl<'a> Batch<'a> {
             .bind(column(n, |(_, snapshot)| snapshot.body().as_str()))
     }
 
+    /// What documents are found by; NULL where none has fields.
+    fn bind_fields<'q>(&self, query: Bound<'q>) -> Bound<'q> {
+        let d = &self.documents;
+        let any = d.iter().any(|(_, write)| !write.fields().is_empty());
+        query.bind(any.then(|| d.iter().map(|(_, write)| fields(write)).collect::<Vec<_>>()))
+    }
+
     /// What is expected of documents; NULL where nothing is expected of any.
     fn bind_guards<'q>(&self, query: Bound<'q>) -> Bound<'q> {
         let d = &self.documents;
@@ -378,6 +386,13 @@ impl<'a> Batch<'a> {
             write.change() == DocumentChange::Keep
         }))
     }
+}
+
+/// Fields as JSON; NULL when there are none.
+fn fields(write: &DocumentWrite) -> Option<String> {
+    let hex = |(field, value): (&'_ String, &FieldValue)| (field.clone(), value.to_hex());
+    let fields: BTreeMap<_, _> = write.fields().iter().map(hex).collect();
+    (!fields.is_empty()).then(|| json(&fields))
 }
 
 type Bound<'q> = Query<'q, Postgres, PgArguments>;

@@ -7,9 +7,9 @@ use std::{
 
 use uno_core::{
     Acknowledgement, AppendError, CheckpointWrite, Commit, CommitError, DocumentChange,
-    DocumentWrite, InboxWrite, Limits, NewMessage, ParkedFailure, ParkingWrite, Payload,
-    ProcessWrite, Refusal, Snapshot, Stale, StreamAppend, StreamId, SubscriptionName, TimerWrite,
-    Version, Work,
+    DocumentWrite, FieldValue, InboxWrite, Limits, NewMessage, ParkedFailure, ParkingWrite,
+    Payload, ProcessWrite, Refusal, Snapshot, Stale, StreamAppend, StreamId, SubscriptionName,
+    TimerWrite, Version, Work,
 };
 
 /// A commit without work, checked.
@@ -130,8 +130,7 @@ impl Plain {
         let documents = self
             .documents
             .iter()
-            .filter_map(DocumentWrite::body)
-            .map(|body| body.len() + 50);
+            .filter_map(|write| Some(write.body()?.len() + 50 + fields_size(write)));
         let processes = self
             .processes
             .iter()
@@ -295,6 +294,11 @@ fn parking(writes: &[CheckpointWrite]) -> Vec<(SubscriptionName, ParkingWrite)> 
             .collect::<Vec<_>>()
     };
     writes.iter().flat_map(of).collect()
+}
+
+fn fields_size(write: &DocumentWrite) -> usize {
+    let size = |(field, value): (&String, &FieldValue)| field.len() + 2 * value.as_bytes().len();
+    write.fields().iter().map(size).sum()
 }
 
 fn failure_size(failure: &ParkedFailure) -> usize {

@@ -2,6 +2,7 @@
 
 mod distort;
 mod fault;
+mod fields;
 mod guards;
 mod harness;
 mod leases;

@@ -17,10 +17,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uno_core::{
     AppendError, Backend, Commit, CommitError, Document, DocumentStore, DueTimers, EventStore,
-    ExpectedVersion, Head, HistoryRecord, InboxRecord, InboxStore, LogPage, ProcessRecord,
-    ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent,
-    Snapshot, Stale, StoreChange, StoreError, StreamAppend, StreamId, Timer, TimerStore,
-    Transactional, Version,
+    ExpectedVersion, FindDocuments, FoundDocument, Head, HistoryRecord, InboxRecord, InboxStore,
+    LogPage, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream,
+    Receipt, RecordedEvent, Snapshot, Stale, StoreChange, StoreError, StreamAppend, StreamId,
+    Timer, TimerStore, Transactional, Version,
 };
 use uuid::Uuid;
 
@@ -300,6 +300,11 @@ impl<B: Backend> DocumentStore for Faulty<B> {
     ) -> Result<Vec<Document>, StoreError> {
         self.read().await?;
         self.inner.scan_documents(collection, after, limit).await
+    }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        self.read().await?;
+        self.inner.find_documents(find).await
     }
 }
 

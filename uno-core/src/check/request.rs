@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Limits, Refusal, metadata, text};
-use crate::{CheckpointWrite, Commit, Payload, ProcessWrite, StreamAppend, TimerWrite};
+use crate::{
+    CheckpointWrite, Commit, DocumentWrite, FieldValue, Payload, ProcessWrite, StreamAppend,
+    TimerWrite,
+};
 
 /// The longest name or key of a document, a process or a message, in bytes: what every database can index.
 const MAX_NAME: usize = 512;
@@ -56,6 +59,7 @@ impl Limits {
             document
                 .body()
                 .map_or(Ok(()), |content| body("document.body", content))?;
+            fields(document)?;
         }
         for checkpoint in &commit.checkpoints {
             self.check_checkpoint(checkpoint)?;
@@ -109,6 +113,23 @@ impl Limits {
             .iter()
             .try_for_each(|parked| bounded("parking.key", parked.key(), MAX_PARKED))
     }
+}
+
+fn fields(document: &DocumentWrite) -> Result<(), Refusal> {
+    if document.body().is_none() && !document.fields().is_empty() {
+        return Err(Refusal::new("document.fields", "belong to a put only"));
+    }
+    for (field, value) in document.fields() {
+        name("document.fields", field)?;
+        let (length, longest) = (value.as_bytes().len(), FieldValue::MAX_BYTES);
+        if length > longest {
+            return Err(Refusal::new(
+                format!("document.fields.{field}"),
+                format!("has {length} bytes, and up to {longest} are allowed"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn name(field: &str, value: &str) -> Result<(), Refusal> {

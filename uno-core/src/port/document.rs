@@ -1,9 +1,10 @@
 //! [`DocumentStore`]: documents with revisions, for read models without SQL and for what is kept as a state.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 
+use super::{FieldValue, FindDocuments, FoundDocument};
 use crate::{Payload, StoreError};
 
 /// Keeps JSON documents by collection and key. They are written in a [`Commit`](crate::Commit): those of a projection
@@ -18,6 +19,9 @@ use crate::{Payload, StoreError};
 /// 5. A commit with a write that expects a revision is carried out only if that is the document's revision when the
 ///    commit begins (0: it does not exist), and fails as a whole with [`Stale::Document`](crate::Stale::Document)
 ///    otherwise. Writes without one are carried out whatever is there.
+/// 6. A document has the [fields](DocumentWrite::with_field) of its last put, and no other ones; a removed one has none.
+/// 7. `find_documents` gives the documents with a value in the range, each with the fields and the content of one and the same put,
+///    ascending by the bytes of the value and then of the key, or descending by both.
 #[async_trait]
 pub trait DocumentStore: fmt::Debug + Send + Sync + 'static {
     /// The documents with these keys, as far as they exist.
@@ -34,6 +38,10 @@ pub trait DocumentStore: fmt::Debug + Send + Sync + 'static {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Document>, StoreError>;
+
+    /// The documents that a field of theirs lets find. A store answers from an index: what it costs depends on how many are given, and
+    /// not on how many there are.
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError>;
 }
 
 const _: fn(&dyn DocumentStore) = |_| {};
@@ -92,6 +100,7 @@ pub struct DocumentWrite {
     key: String,
     expected: Option<u64>,
     change: Change,
+    fields: BTreeMap<String, FieldValue>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +150,7 @@ impl DocumentWrite {
             key,
             expected: None,
             change,
+            fields: BTreeMap::new(),
         }
     }
 
@@ -151,10 +161,24 @@ impl DocumentWrite {
         self
     }
 
+    /// The same, with a field that the document is [found](DocumentStore::find_documents) by. Of two of one name the last one counts.
+    /// Only a put has fields; a commit that has them elsewhere is refused.
+    #[must_use]
+    pub fn with_field(mut self, name: impl Into<String>, value: FieldValue) -> Self {
+        self.fields.insert(name.into(), value);
+        self
+    }
+
     /// In which collection.
     #[must_use]
     pub fn collection(&self) -> &str {
         &self.collection
+    }
+
+    /// The fields that the document is found by from now on.
+    #[must_use]
+    pub fn fields(&self) -> &BTreeMap<String, FieldValue> {
+        &self.fields
     }
 
     /// Which document.

@@ -9,7 +9,10 @@ use uno_core::{
 use uno_events::Consumer;
 
 use super::RebuildError;
-use crate::{DocumentProjection, DocumentProjector, Generation, Projector, VersionedProjection};
+use crate::{
+    DocumentProjection, DocumentProjector, Generation, Projector, VersionedProjection,
+    field::FIELDS,
+};
 
 /// How many documents are removed in one commit.
 const DISCARD: usize = 1_000;
@@ -87,10 +90,19 @@ impl<P: DocumentProjection, B: Backend> Kind<B> for DocumentKind<P, B> {
                 .backend
                 .scan_documents(&collection, None, DISCARD)
                 .await?;
-            if found.is_empty() {
-                return Ok(());
-            }
             let mut commit = Commit::new();
+            if found.is_empty() {
+                if P::FIELDS.is_empty() {
+                    return Ok(());
+                }
+                // Last: as long as there are documents, it stands there what they are found by.
+                commit.documents = vec![DocumentWrite::remove(FIELDS, &*collection)];
+                return match self.backend.commit(commit).await {
+                    Err(error) if super::is_unknown(&error) => continue,
+                    Err(error) => Err(error.into()),
+                    Ok(_) => Ok(()),
+                };
+            }
             let remove =
                 |found: &uno_core::Document| DocumentWrite::remove(&*collection, found.key());
             commit.documents = found.iter().map(remove).collect();

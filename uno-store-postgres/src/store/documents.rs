@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use sqlx::{Row as _, postgres::PgRow};
-use uno_core::{Document, DocumentStore, Payload, StoreError};
+use uno_core::{
+    Direction, Document, DocumentStore, FieldValue, FindDocuments, FoundDocument, Payload,
+    StoreError,
+};
 
 use super::{PgStore, askable};
 use crate::{fault::Fault, reader::limit, value::PgJson};
@@ -10,6 +13,14 @@ use crate::{fault::Fault, reader::limit, value::PgJson};
 const LOAD: &str =
     "SELECT key, revision, body FROM {schema}.documents WHERE collection = $1 AND key = ANY ($2)";
 const SCAN: &str = "SELECT key, revision, body FROM {schema}.documents WHERE collection = $1 AND key > $2 ORDER BY key LIMIT $3";
+const FIND: &str = "SELECT d.key, d.revision, d.body, f.value FROM {schema}.document_fields f \
+     JOIN {schema}.documents d ON d.collection = f.collection AND d.key = f.key \
+     WHERE f.collection = $1 AND f.field = $2 AND (f.value, f.key) > ($3, $4) AND (f.value, f.key) < ($5, $6) \
+     ORDER BY f.value, f.key LIMIT $7";
+const FIND_BACKWARD: &str = "SELECT d.key, d.revision, d.body, f.value FROM {schema}.document_fields f \
+     JOIN {schema}.documents d ON d.collection = f.collection AND d.key = f.key \
+     WHERE f.collection = $1 AND f.field = $2 AND (f.value, f.key) > ($3, $4) AND (f.value, f.key) < ($5, $6) \
+     ORDER BY f.value DESC, f.key DESC LIMIT $7";
 
 #[async_trait]
 impl DocumentStore for PgStore {
@@ -72,6 +83,44 @@ impl DocumentStore for PgStore {
         })
         .await
     }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        if !askable(find.collection()) || !askable(find.field()) {
+            return Ok(Vec::new());
+        }
+        self.read(move |session| {
+            let find = find.clone();
+            Box::pin(async move {
+                session.ready().await?;
+                let (after, before) = find.places();
+                let query = session.shared().sql(match find.direction() {
+                    Direction::Forward => FIND,
+                    Direction::Backward => FIND_BACKWARD,
+                });
+                let query = query
+                    .query(session.shared().options.is_prepared())
+                    .bind(find.collection().to_owned())
+                    .bind(find.field().to_owned())
+                    .bind(after.0)
+                    .bind(after.1)
+                    .bind(before.0)
+                    .bind(before.1)
+                    .bind(limit(find.max_documents()));
+                query
+                    .fetch_all(session.connection())
+                    .await?
+                    .iter()
+                    .map(found)
+                    .collect()
+            })
+        })
+        .await
+    }
+}
+
+fn found(row: &PgRow) -> Result<FoundDocument, Fault> {
+    let value = FieldValue::from_stored(row.try_get(3)?);
+    Ok(FoundDocument::new(value, document(row)?))
 }
 
 fn document(row: &PgRow) -> Result<Document, Fault> {

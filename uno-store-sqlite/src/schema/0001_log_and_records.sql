@@ -75,8 +75,28 @@ CREATE TABLE uno_documents (
     key TEXT NOT NULL,
     revision INTEGER NOT NULL,
     body TEXT NOT NULL,
+    -- Whether it has fields.
+    indexed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (collection, key)
 ) STRICT;
+
+-- What documents are found by: values as bytes that sort as they do.
+CREATE TABLE uno_document_fields (
+    collection TEXT NOT NULL,
+    key TEXT NOT NULL,
+    field TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (collection, key, field)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX uno_document_fields_value ON uno_document_fields (collection, field, value, key);
+
+-- The fields of a document's last put are the only ones. Documents without fields pay nothing for it.
+CREATE TRIGGER uno_documents_put AFTER UPDATE ON uno_documents WHEN old.indexed BEGIN
+    DELETE FROM uno_document_fields WHERE collection = old.collection AND key = old.key;
+END;
+CREATE TRIGGER uno_documents_removed AFTER DELETE ON uno_documents WHEN old.indexed BEGIN
+    DELETE FROM uno_document_fields WHERE collection = old.collection AND key = old.key;
+END;
 
 -- A row for each lane of a subscription: where it is, and who runs it. Epoch and position are NULL before the first save: the row may
 -- be there for its lease.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use uno_core::{Document, DocumentStore, StoreError};
+use uno_core::{
+    Direction, Document, DocumentStore, FieldValue, FindDocuments, FoundDocument, StoreError,
+};
 
 use super::SqliteStore;
 use crate::{error::store_error, reader::Point, row};
@@ -45,6 +47,51 @@ impl DocumentStore for SqliteStore {
         });
         documents.await
     }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        let location = self.core().settings.location.clone();
+        let documents = self.readers().scan(move |connection| {
+            Box::pin(async move {
+                let (after, before) = find.places();
+                let rows = sqlx::query(find_sql(find.direction()))
+                    .bind(find.collection())
+                    .bind(find.field())
+                    .bind(after.0)
+                    .bind(after.1)
+                    .bind(before.0)
+                    .bind(before.1)
+                    .bind(i64::try_from(find.max_documents()).unwrap_or(i64::MAX))
+                    .fetch_all(connection)
+                    .await
+                    .map_err(|error| store_error(&location, error))?;
+                rows.iter().map(found).collect()
+            })
+        });
+        documents.await
+    }
+}
+
+/// The documents between two places in the order of a field.
+fn find_sql(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Forward => {
+            "SELECT f.value, d.key, d.revision, d.body FROM uno_document_fields f \
+             CROSS JOIN uno_documents d ON d.collection = f.collection AND d.key = f.key \
+             WHERE f.collection = ? AND f.field = ? AND (f.value, f.key) > (?, ?) AND (f.value, f.key) < (?, ?) \
+             ORDER BY f.value, f.key LIMIT ?"
+        }
+        Direction::Backward => {
+            "SELECT f.value, d.key, d.revision, d.body FROM uno_document_fields f \
+             CROSS JOIN uno_documents d ON d.collection = f.collection AND d.key = f.key \
+             WHERE f.collection = ? AND f.field = ? AND (f.value, f.key) > (?, ?) AND (f.value, f.key) < (?, ?) \
+             ORDER BY f.value DESC, f.key DESC LIMIT ?"
+        }
+    }
+}
+
+fn found(row: &SqliteRow) -> Result<FoundDocument, StoreError> {
+    let value = FieldValue::from_stored(row::column(row, 0)?);
+    Ok(FoundDocument::new(value, row::document(row, 1)?))
 }
 
 /// Each key once, and none that no record can have: JSON would cut it off at the NUL.

@@ -31,9 +31,13 @@ pub(crate) const SNAPSHOTS: &str = "INSERT OR FAIL INTO uno_snapshots (category,
      ON CONFLICT DO UPDATE SET version = excluded.version, event_id = excluded.event_id, shape = excluded.shape, \
      checksum = excluded.checksum, body = excluded.body WHERE excluded.version >= version";
 
-pub(crate) const PUT_DOCUMENTS: &str = "INSERT OR FAIL INTO uno_documents (collection, key, revision, body) \
-     SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each(?) WHERE true \
-     ON CONFLICT DO UPDATE SET revision = excluded.revision, body = excluded.body";
+pub(crate) const PUT_DOCUMENTS: &str = "INSERT OR FAIL INTO uno_documents (collection, key, revision, body, indexed) \
+     SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM jsonb_each(?) WHERE true \
+     ON CONFLICT DO UPDATE SET revision = excluded.revision, body = excluded.body, indexed = excluded.indexed";
+
+/// After the documents: a trigger has taken off what they were found by before.
+pub(crate) const PUT_FIELDS: &str = "INSERT OR FAIL INTO uno_document_fields (collection, key, field, value) \
+     SELECT value->>0, value->>1, value->>2, unhex(value->>3) FROM jsonb_each(?)";
 
 pub(crate) const REMOVE_DOCUMENTS: &str = "DELETE FROM uno_documents \
      WHERE (collection, key) IN (SELECT value->>0, value->>1 FROM jsonb_each(?))";

@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use serde::Serialize;
 use uno_core::{
-    Checkpoint, DocumentChange, Lane, NewEvent, NewMessage, Payload, Position, Receipt,
-    RecordedEvent, Snapshot, StreamAppended, StreamId, SubscriptionName, Version,
+    Checkpoint, DocumentChange, DocumentWrite, FieldValue, Lane, NewEvent, NewMessage, Payload,
+    Position, Receipt, RecordedEvent, Snapshot, StreamAppended, StreamId, SubscriptionName,
+    Version,
 };
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ pub(crate) struct Writes<'c> {
     events: Vec<Row<'c>>,
     snapshots: HashMap<&'c StreamId, &'c Snapshot>,
     /// With the revision that a document gets; `None` removes it.
-    documents: HashMap<(&'c str, &'c str), Option<(u64, &'c Payload)>>,
+    documents: HashMap<(&'c str, &'c str), Option<(u64, &'c DocumentWrite)>>,
     checkpoints: HashMap<(&'c SubscriptionName, Lane), Checkpoint>,
     /// Comes with checkpoints only.
     parking: ParkingWrites<'c>,
@@ -81,10 +82,10 @@ impl<'c> Writes<'c> {
         for write in &commit.documents {
             let document = (write.collection(), write.key());
             let state = match write.change() {
-                DocumentChange::Put(body) => {
+                DocumentChange::Put(_) => {
                     facts.last_number += 1;
                     self.last_number = Some(facts.last_number);
-                    Some((facts.last_number, body))
+                    Some((facts.last_number, write))
                 }
                 DocumentChange::Remove => None,
                 DocumentChange::Keep => continue,
@@ -275,14 +276,19 @@ impl<'c> Writes<'c> {
         });
         write(sql::SNAPSHOTS, snapshots, script);
 
-        let put = |(document, state): (&(&'c str, &'c str), &Option<(u64, &'c Payload)>)| {
-            state.map(|(revision, body)| (document.0, document.1, revision, body.as_str()))
-        };
-        write(
-            sql::PUT_DOCUMENTS,
-            self.documents.iter().filter_map(put),
-            script,
-        );
+        let put = self.documents.values().flatten().map(|(revision, put)| {
+            let body = put.body().map_or("null", Payload::as_str);
+            let indexed = i64::from(!put.fields().is_empty());
+            (put.collection(), put.key(), revision, body, indexed)
+        });
+        write(sql::PUT_DOCUMENTS, put, script);
+        let fields = self.documents.values().flatten().flat_map(|(_, put)| {
+            let of = |(field, value): (&'c String, &'c FieldValue)| {
+                (put.collection(), put.key(), field, value.to_hex())
+            };
+            put.fields().iter().map(of)
+        });
+        write(sql::PUT_FIELDS, fields, script);
         let removed = self.documents.iter().filter(|(_, state)| state.is_none());
         write(
             sql::REMOVE_DOCUMENTS,

@@ -307,6 +307,20 @@ macro_rules! __conformance_transactional {
 macro_rules! __conformance_documents {
     ([$($then:tt)+]) => {
         $($then)+! { documents
+            fields {
+                documents_are_found_by_a_range_of_values
+                documents_are_found_in_the_order_of_their_values
+                a_find_has_a_limit
+                pages_make_up_what_is_found
+                fields_and_collections_are_apart
+                a_document_has_the_fields_of_its_last_put
+                a_failed_commit_leaves_fields_as_they_were
+                fields_that_cannot_be_kept_are_refused
+                hostile_fields_are_nothing_but_fields
+                a_thousand_documents_have_fields
+                what_is_found_is_of_one_put
+                fields_that_many_write_are_those_of_the_last
+            }
             names {
                 hostile_names_are_nothing_but_names
                 names_of_every_length_are_kept

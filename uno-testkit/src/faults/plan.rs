@@ -26,6 +26,8 @@ pub enum Call {
     LoadDocuments,
     /// [`DocumentStore::scan_documents`](uno_core::DocumentStore::scan_documents)
     ScanDocuments,
+    /// [`DocumentStore::find_documents`](uno_core::DocumentStore::find_documents)
+    FindDocuments,
     /// [`CheckpointStore::load_checkpoint`](uno_core::CheckpointStore::load_checkpoint)
     LoadCheckpoint,
     /// [`CheckpointStore::save_checkpoint`](uno_core::CheckpointStore::save_checkpoint)
@@ -82,7 +84,7 @@ pub enum Call {
 
 impl Call {
     /// Every kind.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Migrate,
         Self::Append,
         Self::ReadStream,
@@ -92,6 +94,7 @@ impl Call {
         Self::LoadSnapshot,
         Self::LoadDocuments,
         Self::ScanDocuments,
+        Self::FindDocuments,
         Self::LoadCheckpoint,
         Self::SaveCheckpoint,
         Self::ListCheckpoints,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uno_core::{
-    Document, DocumentStore, DueTimers, HistoryRecord, InboxRecord, InboxStore, ProcessRecord,
-    ProcessStatus, ProcessStore, QueuedMessage, StoreError, Timer, TimerStore,
+    Document, DocumentStore, DueTimers, FindDocuments, FoundDocument, HistoryRecord, InboxRecord,
+    InboxStore, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, StoreError, Timer,
+    TimerStore,
 };
 use uuid::Uuid;
 
@@ -33,6 +34,12 @@ impl<B: DocumentStore> DocumentStore for FaultStore<B> {
     ) -> Result<Vec<Document>, StoreError> {
         let plan = self.before_read(Call::ScanDocuments).await?;
         let result = self.inner.scan_documents(collection, after, limit).await;
+        self.after(plan, result).await
+    }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        let plan = self.before_read(Call::FindDocuments).await?;
+        let result = self.inner.find_documents(find).await;
         self.after(plan, result).await
     }
 }

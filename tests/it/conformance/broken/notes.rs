@@ -1,7 +1,7 @@
 //! What a broken store remembers beside the store it spoils.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize},
@@ -9,8 +9,8 @@ use std::{
 };
 
 use uno_core::{
-    Checkpoint, EventId, Fence, Lane, LaneAttempt, LaneLease, LeaseOwner, ParkingRequest, Payload,
-    Position, StreamId, SubscriptionName,
+    Checkpoint, EventId, Fence, FieldValue, Lane, LaneAttempt, LaneLease, LeaseOwner,
+    ParkingRequest, Payload, Position, StreamId, SubscriptionName,
 };
 use uuid::Uuid;
 
@@ -45,6 +45,8 @@ pub(crate) struct Remembered {
     pub(crate) keys: BTreeSet<String>,
     /// Entries of histories that were written over, by process, instance and number.
     pub(crate) entries: HashMap<(String, String, u64), Payload>,
+    /// What documents were found by, by collection and key.
+    pub(crate) fields: HashMap<(String, String), BTreeMap<String, FieldValue>>,
     /// How many claims there were.
     pub(crate) claims: u64,
     /// Everybody who ever claimed.

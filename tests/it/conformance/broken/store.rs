@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uno_core::{
     AppendError, Checkpoint, CheckpointStore, CheckpointWrite, Commit, CommitError, Document,
-    DocumentStore, DueTimers, EventStore, Head, HistoryRecord, InboxRecord, InboxStore, Lane,
-    LaneAttempt, LaneClaim, LaneGrant, LaneRecord, LaneRelease, LeaseStore, Limits, LogPage,
-    ParkedEvent, ParkedGroup, ParkedKey, ParkingRequest, ParkingStore, Position, ProcessRecord,
-    ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream, Receipt, RecordedEvent,
-    Snapshot, StoreChange, StoreError, StreamAppend, StreamId, SubscriptionName, Timer, TimerStore,
-    Transactional,
+    DocumentStore, DueTimers, EventStore, FindDocuments, FoundDocument, Head, HistoryRecord,
+    InboxRecord, InboxStore, Lane, LaneAttempt, LaneClaim, LaneGrant, LaneRecord, LaneRelease,
+    LeaseStore, Limits, LogPage, ParkedEvent, ParkedGroup, ParkedKey, ParkingRequest, ParkingStore,
+    Position, ProcessRecord, ProcessStatus, ProcessStore, QueuedMessage, ReadLog, ReadStream,
+    Receipt, RecordedEvent, Snapshot, StoreChange, StoreError, StreamAppend, StreamId,
+    SubscriptionName, Timer, TimerStore, Transactional,
 };
 use uno_store_memory::{MemoryStore, MemoryTx};
 use uuid::Uuid;
@@ -137,6 +137,10 @@ impl DocumentStore for Broken {
         limit: usize,
     ) -> Result<Vec<Document>, StoreError> {
         self.scan(collection, after, limit).await
+    }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        self.find(&find).await
     }
 }
 

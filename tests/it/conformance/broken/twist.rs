@@ -189,6 +189,9 @@ impl Broken {
             | Fault::RemovesKeptDocuments
             | Fault::RewritesKeptDocuments
             | Fault::ExpectsWhatTheCommitWrote => self.twist_guards(commit).await,
+            Fault::FieldsOutlive | Fault::KeepsTheFirstFields | Fault::StripsBadFields => {
+                self.twist_fields(commit);
+            }
             Fault::NeverRemoves => commit.documents.retain(|write| write.body().is_some()),
             Fault::ForgetsDocumentsBeyond(count) => commit.documents.truncate(count),
             Fault::MovesCheckpointsUnasked

@@ -191,6 +191,7 @@ impl Broken {
                 self.notes.stuck.fetch_or(locks, Ordering::SeqCst);
                 result
             }
+            Fault::WritesFieldsApart => self.write_fields_apart(commit).await,
             Fault::WritesDocumentsOneByOne => {
                 for write in std::mem::take(&mut commit.documents) {
                     let mut own = Commit::new();

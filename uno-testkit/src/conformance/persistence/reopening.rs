@@ -124,15 +124,18 @@ pub async fn read_models_survive_reopening<H: PersistentHarness>(t: &Trial<H>) -
         json("[1]"),
     );
     t.commit(|commit| {
-        commit
-            .documents
-            .push(uno_core::DocumentWrite::put("notes", "a", json("[1]")));
+        let document = uno_core::DocumentWrite::put("notes", "a", json("[1]"));
+        let value = uno_core::FieldValue::of("blue");
+        commit.documents.push(document.with_field("colour", value));
         commit.snapshots.push(snapshot.clone());
         commit.work.push(t.harness().put_row("a", "1"));
     })
     .await?;
     let again = t.reopen().await?;
     assert_eq!(again.scan_documents("notes", None, 10).await?.len(), 1);
+    let blue =
+        uno_core::FindDocuments::new("notes", "colour").within(uno_core::FieldRange::equal("blue"));
+    assert_eq!(again.find_documents(blue).await?.len(), 1);
     assert_eq!(again.load_snapshot(&notes).await?, Some(snapshot));
     assert_eq!(
         t.harness().row(&again, t.guard(), "a").await?.as_deref(),

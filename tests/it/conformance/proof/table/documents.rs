@@ -4,6 +4,78 @@ use crate::conformance::broken::{Fault, Part};
 
 pub(crate) const TABLE: &[(&str, &[Fault])] = &[
     (
+        "documents::fields::documents_are_found_by_a_range_of_values",
+        &[
+            Fault::FindsIgnoreTheRange,
+            Fault::FindsExcludeTheStart,
+            Fault::FindsIncludeTheEnd,
+        ],
+    ),
+    (
+        "documents::fields::documents_are_found_in_the_order_of_their_values",
+        &[
+            Fault::FindsByKey,
+            Fault::FindsCutValues,
+            Fault::ReadsForwardWhenBackward,
+        ],
+    ),
+    (
+        "documents::fields::a_find_has_a_limit",
+        &[
+            Fault::IgnoresLimits,
+            Fault::TakesALimitOfZeroForNone,
+            Fault::OverflowsLimits,
+            Fault::LimitsBackwardFromTheOtherEnd,
+        ],
+    ),
+    (
+        "documents::fields::pages_make_up_what_is_found",
+        &[Fault::FindsIncludeAfter, Fault::FindsPageByValue],
+    ),
+    (
+        "documents::fields::fields_and_collections_are_apart",
+        &[
+            Fault::FoldsCollections,
+            Fault::FoldsFields,
+            Fault::FindsAllByUnknownFields,
+        ],
+    ),
+    (
+        "documents::fields::a_document_has_the_fields_of_its_last_put",
+        &[
+            Fault::FieldsOutlive,
+            Fault::KeepsTheFirstFields,
+            Fault::KeepsTheFirstWrite,
+        ],
+    ),
+    (
+        "documents::fields::a_failed_commit_leaves_fields_as_they_were",
+        &[Fault::WritesOutside(Part::Documents)],
+    ),
+    (
+        "documents::fields::fields_that_cannot_be_kept_are_refused",
+        &[Fault::StripsBadFields, Fault::SaysNothingOfTheField],
+    ),
+    (
+        "documents::fields::hostile_fields_are_nothing_but_fields",
+        &[Fault::FindsIgnoreTheRange, Fault::FoldsFields],
+    ),
+    (
+        "documents::fields::a_thousand_documents_have_fields",
+        &[
+            Fault::ForgetsDocumentsBeyond(500),
+            Fault::KeepsTheFirstFields,
+        ],
+    ),
+    (
+        "documents::fields::what_is_found_is_of_one_put",
+        &[Fault::WritesFieldsApart, Fault::KeepsTheFirstFields],
+    ),
+    (
+        "documents::fields::fields_that_many_write_are_those_of_the_last",
+        &[Fault::FieldsOutlive, Fault::KeepsTheFirstFields],
+    ),
+    (
         "documents::names::hostile_names_are_nothing_but_names",
         &[Fault::FoldsCollections],
     ),
