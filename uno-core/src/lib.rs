@@ -38,6 +38,7 @@
 //!
 //! * **derive** (default): the derives [`Event`](derive@Event), [`EventSet`](derive@EventSet),
 //!   [`Command`](derive@Command) and [`CommandSet`](derive@CommandSet).
+//! * **schema**: the JSON Schemas of events whose types are `schemars::JsonSchema` ([`EventDescriptor::schema`]).
 
 mod check;
 mod clock;
@@ -46,6 +47,7 @@ mod decoder;
 mod envelope;
 mod error;
 mod event;
+mod event_schema;
 mod event_set;
 mod ids;
 mod into_events;
@@ -75,6 +77,7 @@ pub use crate::{
     envelope::{Envelope, Part},
     error::{AppendError, BoxError, CommitError, Stale, StoreError},
     event::{Event, EventDescriptor},
+    event_schema::EventSchema,
     event_set::EventSet,
     ids::{CommandId, CorrelationId, EventId, StoreEpoch},
     into_events::IntoEvents,

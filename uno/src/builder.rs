@@ -1,13 +1,18 @@
 //! [`UnoBuilder`]: collects what an application is made of.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, Command, CommandDescriptor, Decoder, EventSet, SubscriptionName};
-use uno_cqrs::{
-    Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer, CommandOptions,
-    DocumentProjection, DocumentProjector, HandlerEntry, Projection, ProjectionEntry, Projector,
-    Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions,
+use uno_core::{
+    Backend, Command, CommandDescriptor, Decoder, EventDescriptor, EventSet, RegistrationError,
+    SubscriptionName,
 };
+use uno_cqrs::{
+    AggregateEntry, Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer,
+    CommandOptions, DocumentProjection, DocumentProjector, HandlerEntry, Projection,
+    ProjectionEntry, Projector, Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer,
+    QueryOptions,
+};
+use uno_domain::Aggregate;
 use uno_events::{Consumer, EventBus, IntoEventHandler, Replay, Subscription};
 use uno_uow::{RetryBudget, RetryPolicy, Runner};
 
@@ -31,12 +36,18 @@ pub struct UnoBuilder<B: Backend> {
     parts: Vec<Part<B>>,
     /// What is known of the parts before they are made.
     catalogue: Catalogue,
+    events: Vec<&'static [EventDescriptor]>,
+    /// What is checked of each aggregate, once the decoder is known.
+    aggregates: Vec<AggregateCheck>,
     #[cfg(feature = "saga")]
     sagas: Vec<SagaFactory<B>>,
 }
 
 /// A subscription that is made when the store and the decoder are known.
 type Part<B> = Box<dyn FnOnce(&Arc<B>, &Decoder) -> Result<Subscription, BuildError> + Send>;
+
+/// Whether all events of an aggregate can be read, in all versions that there ever were.
+type AggregateCheck = fn(&Decoder) -> Result<(), RegistrationError>;
 
 impl<B: Backend> UnoBuilder<B> {
     pub(crate) fn new(backend: Arc<B>) -> Self {
@@ -52,6 +63,8 @@ impl<B: Backend> UnoBuilder<B> {
             queries: QueryBus::builder(),
             parts: Vec::new(),
             catalogue: Catalogue::new(""),
+            events: Vec::new(),
+            aggregates: Vec::new(),
             #[cfg(feature = "saga")]
             sagas: Vec::new(),
         }
@@ -160,9 +173,22 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
+    /// Tells of an aggregate: the catalogue has it as the publisher of its events, and the application is not built unless its events can be
+    /// read in all versions that there ever were, and no other aggregate has its category.
+    ///
+    /// Aggregates that are not told of work as well; of them, it is said when the first one is loaded.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        self.catalogue.aggregates.push(AggregateEntry::of::<A>());
+        self.events.push(A::Event::EVENTS);
+        self.aggregates.push(Decoder::check::<A::Event>);
+        self
+    }
+
     /// Keeps a read model of documents.
     #[must_use]
     pub fn documents<P: DocumentProjection>(mut self, projection: P) -> Self {
+        self.events.push(P::Event::EVENTS);
         let entry = ProjectionEntry::documents::<P>();
         self.catalogue.projections.push(entry);
         self.consumer(P::NAME, |backend, decoder| {
@@ -174,6 +200,7 @@ impl<B: Backend> UnoBuilder<B> {
     /// Keeps a read model of your own rows.
     #[must_use]
     pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
+        self.events.push(P::Event::EVENTS);
         let entry = ProjectionEntry::rows::<P, B>();
         self.catalogue.projections.push(entry);
         self.consumer(P::NAME, |backend, decoder| {
@@ -203,6 +230,7 @@ impl<B: Backend> UnoBuilder<B> {
     #[must_use]
     pub fn saga<S: uno_saga::Saga>(mut self) -> Self {
         self.sagas.push(<dyn SagaPart<B>>::factory::<S>());
+        self.events.push(S::Event::EVENTS);
         self
     }
 
@@ -222,6 +250,7 @@ impl<B: Backend> UnoBuilder<B> {
         handler: impl IntoEventHandler<E, Form> + Send + 'static,
     ) -> Self {
         self.catalogue.handlers.push(HandlerEntry::of::<E>(name));
+        self.events.push(E::EVENTS);
         let name = name.to_owned();
         self.parts.push(Box::new(move |_, decoder| {
             decoder.check::<E>()?;
@@ -250,6 +279,7 @@ impl<B: Backend> UnoBuilder<B> {
     /// When a command or query has two handlers, a name can't be used or is used twice, or something that is
     /// [required](Self::requires), or that a saga sends, has no handler.
     pub fn build(self) -> Result<Uno<B>, BuildError> {
+        self.check_aggregates()?;
         let runner = Runner::new(Arc::clone(&self.backend))
             .with_decoder(self.decoder.clone())
             .with_retry(self.conflicts)
@@ -295,11 +325,27 @@ impl<B: Backend> UnoBuilder<B> {
             commands,
             queries,
             catalogue,
+            events: self.events,
             bus,
             subscriptions,
             #[cfg(feature = "saga")]
             sagas,
         })
+    }
+}
+
+impl<B: Backend> UnoBuilder<B> {
+    fn check_aggregates(&self) -> Result<(), BuildError> {
+        for check in &self.aggregates {
+            check(&self.decoder)?;
+        }
+        let mut categories = BTreeSet::new();
+        for aggregate in &self.catalogue.aggregates {
+            if !categories.insert(&aggregate.name) {
+                return Err(BuildError::DuplicateAggregate(aggregate.name.clone()));
+            }
+        }
+        Ok(())
     }
 }
 

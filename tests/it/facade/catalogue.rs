@@ -7,7 +7,10 @@ use std::{
 
 use uno::{
     BuildError,
-    cqrs::{Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry, Trace},
+    cqrs::{
+        AggregateEntry, Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry,
+        SagaEntry, Trace,
+    },
     prelude::*,
 };
 
@@ -83,6 +86,9 @@ fn names_are_only_names() {
         catalogue
             .handlers
             .push(HandlerEntry::new(name, [with("event ")]));
+        let of_aggregate = [with("event "), with("unread ")];
+        let aggregate = AggregateEntry::new(with("category "), of_aggregate);
+        catalogue.aggregates.push(aggregate);
         let projection = ProjectionEntry::new(with("rows "), "rows", events);
         catalogue.projections.push(projection);
     }
@@ -118,6 +124,7 @@ fn check(catalogue: &Catalogue) {
                 ("([", "])"),
                 ("[(", ")]"),
                 ("{{", "}}"),
+                ("[[", "]]"),
                 ("[\\", "\\]"),
             ];
             assert!(shape.contains(&(open, close)), "{line}");
@@ -142,11 +149,33 @@ type Node = (String, String);
 fn expected(catalogue: &Catalogue) -> BTreeSet<(Node, String, Node)> {
     let node = |kind: &str, name: &str| (kind.to_owned(), name.to_owned());
     let mut arrows = BTreeSet::new();
+    let mut comes_from = |event: &String| {
+        let of = catalogue.aggregates.iter();
+        let of = of.filter(|aggregate| aggregate.events.contains(event));
+        let mut from: Vec<_> = of.map(|aggregate| node("r", &aggregate.name)).collect();
+        for category in &from {
+            let log = (node("log", "log"), "-->".to_owned(), category.clone());
+            arrows.insert(log);
+        }
+        if from.is_empty() {
+            from.push(node("log", "log"));
+        }
+        for from in from {
+            arrows.insert((from, "-->".to_owned(), node("e", event)));
+        }
+    };
+    let aggregates = catalogue.aggregates.iter().flat_map(|entry| &entry.events);
+    aggregates.for_each(&mut comes_from);
+    let known = catalogue.events.iter().map(|entry| &entry.name);
+    known.for_each(&mut comes_from);
+    let read = catalogue.projections.iter().flat_map(|entry| &entry.events);
+    let read = read.chain(catalogue.handlers.iter().flat_map(|entry| &entry.events));
+    let read = read.chain(catalogue.sagas.iter().flat_map(|entry| &entry.events));
+    read.for_each(&mut comes_from);
     let mut reads = |events: &[String], reader: Node| {
         for event in events {
             let event = node("e", event);
-            arrows.insert((event.clone(), "-->".to_owned(), reader.clone()));
-            arrows.insert((node("log", "log"), "-->".to_owned(), event));
+            arrows.insert((event, "-->".to_owned(), reader.clone()));
         }
     };
     for ProjectionEntry { name, events, .. } in &catalogue.projections {
