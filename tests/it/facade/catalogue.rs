@@ -14,7 +14,7 @@ use uno::{
     prelude::*,
 };
 
-use super::account::{Balances, Bank, Deposit, Presents};
+use super::account::{Account, Balances, Bank, Deposit, Presents};
 
 fn built() -> Catalogue {
     let uno = Uno::builder(Arc::new(MemoryStore::new()))
@@ -24,6 +24,7 @@ fn built() -> Catalogue {
                 .validate_by(|_| Ok(()))
                 .one_at_a_time_on(|_| Vec::new())
         })
+        .aggregate::<Account>()
         .documents(Balances)
         .saga::<Presents>()
         .build();
@@ -57,6 +58,35 @@ fn what_is_required_and_not_there_is_told_by_build() {
         error.to_string(),
         "the command deposit has no handler, and the counter sends it"
     );
+}
+
+#[test]
+fn two_aggregates_cannot_share_a_category() {
+    let built = Uno::builder(Arc::new(MemoryStore::new()))
+        .aggregate::<Account>()
+        .aggregate::<Account>()
+        .build();
+    let error = built.unwrap_err();
+    assert!(
+        matches!(error, BuildError::DuplicateAggregate(_)),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "two aggregates have the category account"
+    );
+}
+
+/// What an older program has written has no aggregates and no events.
+#[test]
+fn a_catalogue_of_before_is_read() {
+    let mut old: serde_json::Value = serde_json::from_str(&built().to_json().unwrap()).unwrap();
+    let fields = old.as_object_mut().unwrap();
+    fields.remove("aggregates");
+    fields.remove("events");
+    let old = Catalogue::from_json(&old.to_string()).unwrap();
+    assert!(old.aggregates.is_empty() && old.events.is_empty());
+    assert_eq!(old.projections, built().projections);
 }
 
 /// Names that mean something to Mermaid.
