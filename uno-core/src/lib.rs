@@ -42,6 +42,7 @@
 
 mod check;
 mod clock;
+mod cloud_event;
 mod command;
 mod decoder;
 mod envelope;
@@ -70,6 +71,7 @@ pub use uno_macros::{
 pub use crate::{
     check::{Limits, Refusal},
     clock::{Clock, ManualClock, SystemClock, truncate_to_micros},
+    cloud_event::{CloudEvent, CloudEventError},
     command::{Command, CommandDescriptor, CommandSet, EncodedCommand},
     decoder::{
         DecodeError, Decoded, DecodedIter, Decoder, DecoderBuilder, Fault, RegistrationError,
