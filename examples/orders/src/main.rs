@@ -10,6 +10,8 @@
 //! 5. [`import`] sends the orders in, and [`report`] adds up what came of them and checks it.
 
 mod app;
+#[cfg(test)]
+mod catalogued;
 mod contexts;
 mod fulfilment;
 mod ids;
@@ -49,7 +51,7 @@ struct Arguments {
 /// What it does instead of taking the orders.
 #[derive(Subcommand, Debug)]
 enum Instead {
-    /// Tells what the application is made of: commands, queries, handlers, projections and sagas.
+    /// Tells what the application is made of: commands, queries, handlers, projections, sagas and events.
     Describe(Describe),
 }
 
@@ -63,6 +65,27 @@ struct Describe {
     /// As a flowchart for Mermaid.
     #[arg(long)]
     mermaid: bool,
+    /// As a page about the events, in Markdown.
+    #[arg(long)]
+    markdown: bool,
+    /// As an AsyncAPI 3 document, in JSON.
+    #[arg(long)]
+    asyncapi: bool,
+}
+
+impl Describe {
+    fn told(&self) -> anyhow::Result<String> {
+        let catalogue = app::describe()?;
+        Ok(if self.mermaid {
+            catalogue.to_mermaid()
+        } else if self.markdown {
+            catalogue.to_markdown()
+        } else if self.asyncapi {
+            catalogue.to_asyncapi(env!("CARGO_PKG_VERSION"))?
+        } else {
+            catalogue.to_json()?
+        })
+    }
 }
 
 #[tokio::main]
@@ -87,7 +110,7 @@ async fn main() -> ExitCode {
 /// Whether everything was imported and every check holds.
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if let Some(Instead::Describe(form)) = &arguments.instead {
-        println!("{}", app::describe(form.mermaid && !form.json)?);
+        println!("{}", form.told()?.trim_end());
         return Ok(true);
     }
     let input = input::Input::load(arguments.input.as_deref())?;

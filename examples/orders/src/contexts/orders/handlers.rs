@@ -14,7 +14,8 @@ pub struct Orders;
 impl Orders {
     /// Registers the handlers.
     pub fn register<B: Backend>(app: UnoBuilder<B>) -> UnoBuilder<B> {
-        app.command::<CreateOrder>(Self)
+        app.aggregate::<Order>()
+            .command::<CreateOrder>(Self)
             .command::<AddItem>(Self)
             .command::<PlaceOrder>(Self)
             .command::<SubmitOrder>(Self)
