@@ -194,7 +194,8 @@ impl Catalogue {
     pub fn to_asyncapi(&self, version: &str) -> Result<String, serde_json::Error> {
         let mut complete = self.clone();
         complete.complete();
-        serde_json::to_string_pretty(&asyncapi::document(&complete, version))
+        let document = event_entry::in_order(asyncapi::document(&complete, version));
+        serde_json::to_string_pretty(&document)
     }
 
     /// All of it as files, to be kept beside the code: the path of each below some folder, and its text.
@@ -294,3 +295,6 @@ fn short(name: &'static str) -> &'static str {
     let plain = name.split('<').next().unwrap_or(name);
     plain.rsplit("::").next().unwrap_or(plain)
 }
+
+#[cfg(test)]
+mod tests;

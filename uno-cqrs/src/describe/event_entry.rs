@@ -117,7 +117,7 @@ impl PartRef {
 
 /// A tree with the keys of its objects in order: a feature of serde_json that anybody may switch on keeps the order of insertion, and what is
 /// checked in must not depend on it.
-fn in_order(tree: Value) -> Value {
+pub(super) fn in_order(tree: Value) -> Value {
     match tree {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.into_iter().collect();
