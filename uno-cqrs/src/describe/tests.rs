@@ -36,7 +36,7 @@ struct All {
 struct Part {
     /// How heavy it is.
     grams: f64,
-    within: Vec<Part>,
+    within: Vec<Self>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
