@@ -29,6 +29,8 @@
 //!   [`Transactional`], [`DocumentStore`], [`CheckpointStore`], and for processes [`ProcessStore`], [`TimerStore`]
 //!   and [`InboxStore`]. A store that has them all is a [`Backend`].
 //!
+//! * For the world outside, a recorded event is a [`CloudEvent`], and comes back from one.
+//!
 //! # What it does not do
 //!
 //! It runs nothing. Buses and subscriptions live in `uno-events`, aggregates in `uno-domain`,
