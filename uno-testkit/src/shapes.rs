@@ -128,7 +128,7 @@ impl EventShapes {
         let lock = Lock::read(&folder.join("events.lock.json"))
             .map_err(|error| ShapeFaults(vec![error]))?;
         for event in &mut catalogue.events {
-            let names = std::iter::once(&event.name).chain(&event.former_names);
+            let names = std::iter::once(&event.name).chain(&event.formerly);
             let names: Vec<_> = names.cloned().collect();
             for version in &mut event.versions {
                 let number = version.version;

@@ -207,8 +207,8 @@ fn message(event: &EventEntry, version: &EventVersionEntry) -> Value {
         set("tags", tags.into());
     }
     set("x-schema-version", version.version.into());
-    if !event.former_names.is_empty() {
-        set("x-former-names", event.former_names.clone().into());
+    if !event.formerly.is_empty() {
+        set("x-former-names", event.formerly.clone().into());
     }
     message.into()
 }

@@ -15,7 +15,7 @@ pub struct EventEntry {
     /// The version of the shape that it has now.
     pub version: u32,
     /// Names that it was stored under before.
-    pub former_names: Vec<String>,
+    pub formerly: Vec<String>,
     /// What it tells, in the words of its doc comment; empty if it has none.
     pub doc: String,
     /// Why it is not recorded any more, if it is not.
@@ -45,7 +45,7 @@ impl EventEntry {
         Self {
             name: event.name().to_owned(),
             version: current,
-            former_names: event
+            formerly: event
                 .former_names()
                 .iter()
                 .map(|&name| name.into())

@@ -70,7 +70,7 @@ impl Page {
             self.paragraph(format_args!("{}", event.doc));
         }
         let former: Vec<_> = event
-            .former_names
+            .formerly
             .iter()
             .map(|name| format!("`{name}`"))
             .collect();
