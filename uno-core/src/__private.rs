@@ -1,13 +1,18 @@
 //! What the derives expand to. Not part of the public interface.
 
 mod member;
+mod probe;
 
 pub use serde_json::{Error as JsonError, Value};
 
-pub use self::member::{CommandMember, EventMember};
+pub use self::{
+    member::{CommandMember, EventMember},
+    probe::{HasSchema, NoSchema, Probe},
+};
 pub use crate::{
     BoxError, Command, CommandDescriptor, CommandSet, EncodeError, EncodedCommand, Event,
-    EventDescriptor, EventSet, IntoEvents, Payload, Refusal, SchemaVersion, UpcastResult, Upcaster,
+    EventDescriptor, EventSchema, EventSet, IntoEvents, Payload, Refusal, SchemaVersion,
+    UpcastResult, Upcaster,
 };
 
 /// Takes one step of an upcast chain. Being handed to a function, a closure learns the type of its argument.

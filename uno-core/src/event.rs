@@ -1,8 +1,9 @@
 //! [`Event`]: a fact with a stable stored name and a schema version.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::{SchemaVersion, Upcaster};
+use crate::{EventSchema, SchemaVersion, Upcaster};
 
 /// A fact: something that has happened, named in the past tense.
 ///
@@ -50,6 +51,10 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const FORMER_NAMES: &'static [&'static str] = &[];
     /// What it tells, for those who look it up: the type's doc comment.
     const DOC: &'static str = "";
+    /// Why it is not recorded any more, if it is not: the note of `#[deprecated]`.
+    const DEPRECATED: Option<&'static str> = None;
+    /// The JSON Schemas of its versions, as far as there are types for them.
+    const SCHEMAS: &'static [EventSchema] = &[];
     /// All of it in one value.
     const DESCRIPTOR: EventDescriptor = EventDescriptor {
         name: Self::NAME,
@@ -57,6 +62,8 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
         upcasters: Self::UPCASTERS,
         former_names: Self::FORMER_NAMES,
         doc: Self::DOC,
+        deprecated: Self::DEPRECATED,
+        schemas: Self::SCHEMAS,
     };
 
     /// The event from a payload of an older version, if all steps from there on are between types; `None` when they are not.
@@ -80,6 +87,8 @@ pub struct EventDescriptor {
     upcasters: &'static [Upcaster],
     former_names: &'static [&'static str],
     doc: &'static str,
+    deprecated: Option<&'static str>,
+    schemas: &'static [EventSchema],
 }
 
 impl EventDescriptor {
@@ -111,6 +120,20 @@ impl EventDescriptor {
     #[must_use]
     pub const fn doc(&self) -> &'static str {
         self.doc
+    }
+
+    /// Why it is not recorded any more; `None` when it is. The text may be empty.
+    #[must_use]
+    pub const fn deprecated(&self) -> Option<&'static str> {
+        self.deprecated
+    }
+
+    /// The JSON Schema of the payload in this version; `None` when no type of that version is a `schemars::JsonSchema`, or the
+    /// feature `schema` is off.
+    #[must_use]
+    pub fn schema(&self, version: SchemaVersion) -> Option<Value> {
+        let mut schemas = self.schemas.iter();
+        schemas.find(|schema| schema.version() == version)?.make()
     }
 
     /// Whether what is stored under this name is an event of the type.

@@ -29,6 +29,8 @@
 //!   [`Transactional`], [`DocumentStore`], [`CheckpointStore`], and for processes [`ProcessStore`], [`TimerStore`]
 //!   and [`InboxStore`]. A store that has them all is a [`Backend`].
 //!
+//! * For the world outside, a recorded event is a [`CloudEvent`], and comes back from one.
+//!
 //! # What it does not do
 //!
 //! It runs nothing. Buses and subscriptions live in `uno-events`, aggregates in `uno-domain`,
@@ -38,14 +40,17 @@
 //!
 //! * **derive** (default): the derives [`Event`](derive@Event), [`EventSet`](derive@EventSet),
 //!   [`Command`](derive@Command) and [`CommandSet`](derive@CommandSet).
+//! * **schema**: the JSON Schemas of events whose types are `schemars::JsonSchema` ([`EventDescriptor::schema`]).
 
 mod check;
 mod clock;
+mod cloud_event;
 mod command;
 mod decoder;
 mod envelope;
 mod error;
 mod event;
+mod event_schema;
 mod event_set;
 mod ids;
 mod into_events;
@@ -68,6 +73,7 @@ pub use uno_macros::{
 pub use crate::{
     check::{Limits, Refusal},
     clock::{Clock, ManualClock, SystemClock, truncate_to_micros},
+    cloud_event::{CloudEvent, CloudEventError},
     command::{Command, CommandDescriptor, CommandSet, EncodedCommand},
     decoder::{
         DecodeError, Decoded, DecodedIter, Decoder, DecoderBuilder, Fault, RegistrationError,
@@ -75,6 +81,7 @@ pub use crate::{
     envelope::{Envelope, Part},
     error::{AppendError, BoxError, CommitError, Stale, StoreError},
     event::{Event, EventDescriptor},
+    event_schema::EventSchema,
     event_set::EventSet,
     ids::{CommandId, CorrelationId, EventId, StoreEpoch},
     into_events::IntoEvents,

@@ -62,6 +62,8 @@ use crate::{
 pub struct CommandOptions<C, B: Backend> {
     pub(crate) layers: Vec<SharedLayer<B>>,
     pub(crate) lanes: Option<LanesOf>,
+    /// The category of the aggregate that it is on, if that was said, for the catalogue.
+    pub(crate) aggregate: Option<&'static str>,
     pub(crate) limits: LaneLimits,
     pub(crate) retry: Option<RetryPolicy>,
     command: PhantomData<fn(&C)>,
@@ -76,6 +78,7 @@ impl<C: Command, B: Backend> CommandOptions<C, B> {
         Self {
             layers: Vec::new(),
             lanes: None,
+            aggregate: None,
             limits: LaneLimits::default(),
             retry: None,
             command: PhantomData,
@@ -119,9 +122,10 @@ impl<C: Command, B: Backend> CommandOptions<C, B> {
     /// within its own task the other is refused at once ([`Nested`](uno_uow::RunError::Nested)).
     #[must_use]
     pub fn one_at_a_time<A: Aggregate>(
-        self,
+        mut self,
         id: impl Fn(&C) -> A::Id + Send + Sync + 'static,
     ) -> Self {
+        self.aggregate = Some(A::CATEGORY);
         self.lanes_by(move |command| Ok(vec![A::stream_id(&id(command))?]))
     }
 
@@ -129,9 +133,10 @@ impl<C: Command, B: Backend> CommandOptions<C, B> {
     /// streams does not wait.
     #[must_use]
     pub fn one_at_a_time_on(
-        self,
+        mut self,
         streams: impl Fn(&C) -> Vec<StreamId> + Send + Sync + 'static,
     ) -> Self {
+        self.aggregate = None;
         self.lanes_by(move |command| Ok(streams(command)))
     }
 

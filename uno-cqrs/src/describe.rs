@@ -1,24 +1,38 @@
 //! [`Catalogue`]: what an application is made of, as data.
 
+mod asyncapi;
+mod check;
+mod entries;
+mod event_entry;
+mod fields;
+mod markdown;
 mod mermaid;
+mod sample;
 
-use std::{any::type_name, collections::BTreeSet};
+use std::any::type_name;
 
 use serde::{Deserialize, Serialize};
-use uno_core::{Backend, CommandDescriptor, EventDescriptor, EventSet};
+use uno_core::{Backend, EventDescriptor};
 
-use crate::{CommandBus, DocumentProjection, Projection, QueryBus};
+use crate::{CommandBus, QueryBus};
 
-/// Everything that an application has registered: its commands, queries, event handlers, projections and sagas.
+pub use self::{
+    check::CatalogueFindings,
+    entries::{AggregateEntry, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry},
+    event_entry::{EventEntry, EventVersionEntry, PartRef},
+};
+
+/// Everything that an application has registered: its commands, queries, event handlers, projections and sagas, and its events: which versions
+/// they have, what their fields mean, who publishes them and who handles them.
 ///
 /// It is data: each part adds itself, and whoever has a part that nobody knows of adds that. As JSON it is for tools,
-/// [as a drawing](Self::to_mermaid) for people.
+/// [as a drawing](Self::to_mermaid) and [as a page](Self::to_markdown) for people, [as AsyncAPI](Self::to_asyncapi) for the world outside.
 ///
 /// # As JSON
 /// The fields of this type and of its entries, under their names, and `format`, which is 1. Within a format, fields are only added; every
 /// list is there, if empty, and in the order of names. The names of commands, events, projections, sagas and subscriptions are those
-/// that are stored today; those that events were stored under before are told once for each, in `events`. The names of Rust types (`handler`, `layers`, and those of queries) are for people: they change when code
-/// is renamed.
+/// that are stored. The names of Rust types (`handler`, `layers`, and those of queries) are for people: they change when code
+/// is renamed. The lists of aggregates and events may be missing in what older programs have written.
 ///
 /// ```
 /// use uno_cqrs::{Catalogue, SagaEntry};
@@ -47,7 +61,10 @@ pub struct Catalogue {
     pub projections: Vec<ProjectionEntry>,
     /// The process managers.
     pub sagas: Vec<SagaEntry>,
-    /// The events that are read, as far as their types are known.
+    /// The aggregates.
+    #[serde(default)]
+    pub aggregates: Vec<AggregateEntry>,
+    /// The events, as far as their types are known.
     #[serde(default)]
     pub events: Vec<EventEntry>,
 }
@@ -67,6 +84,7 @@ impl Catalogue {
             handlers: Vec::new(),
             projections: Vec::new(),
             sagas: Vec::new(),
+            aggregates: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -82,9 +100,10 @@ impl Catalogue {
                 handler: route.handler_name.to_owned(),
                 layers: outer.iter().copied().chain(own).map(Into::into).collect(),
                 one_at_a_time: route.lanes.is_some(),
+                aggregate: route.aggregate.map(Into::into),
             }
         }));
-        self.sort();
+        self.complete();
     }
 
     /// Adds the queries of a bus.
@@ -99,18 +118,110 @@ impl Catalogue {
                 layers: outer.iter().copied().chain(own).map(Into::into).collect(),
             }
         }));
-        self.sort();
+        self.complete();
     }
 
-    /// Adds the events of a set. One that is there already is not added again.
-    pub fn add_events<S: EventSet>(&mut self) {
-        for descriptor in S::EVENTS {
-            let entry = EventEntry::of(descriptor);
-            if !self.events.contains(&entry) {
-                self.events.push(entry);
+    /// Adds event types, each once, with the schemas that they have and samples that fit them.
+    pub fn add_events(&mut self, events: &[EventDescriptor]) {
+        for event in events {
+            if self.events.iter().all(|entry| entry.name != event.name()) {
+                self.events.push(EventEntry::of(event));
             }
         }
-        self.sort();
+        self.complete();
+    }
+
+    /// Who publishes the event of this name: the aggregates that have it in their sets, and the commands that are on one of them.
+    #[must_use]
+    pub fn publishers(&self, event: &str) -> Vec<PartRef> {
+        let has = |aggregate: &&AggregateEntry| aggregate.events.iter().any(|name| name == event);
+        let aggregates: Vec<_> = self.aggregates.iter().filter(has).collect();
+        let on = |command: &&CommandEntry| {
+            let on = command.aggregate.as_deref();
+            aggregates
+                .iter()
+                .any(|aggregate| on == Some(&*aggregate.name))
+        };
+        let commands = self.commands.iter().filter(on);
+        let aggregates = aggregates
+            .iter()
+            .map(|entry| PartRef::new("aggregate", &entry.name));
+        let commands = commands.map(|entry| PartRef::new("command", &entry.name));
+        aggregates.chain(commands).collect()
+    }
+
+    /// Who handles the event of this name: the projections, sagas and handlers that have it in their sets.
+    #[must_use]
+    pub fn readers(&self, event: &str) -> Vec<PartRef> {
+        let readers = self.all_readers().into_iter();
+        let readers = readers.filter(|(_, events)| events.iter().any(|name| name == event));
+        readers.map(|(reader, _)| reader).collect()
+    }
+
+    /// Every reader, with the events that it handles.
+    fn all_readers(&self) -> Vec<(PartRef, &[String])> {
+        let projections = self.projections.iter();
+        let projections = projections.map(|e| (PartRef::new("projection", &e.name), &*e.events));
+        let sagas = self
+            .sagas
+            .iter()
+            .map(|e| (PartRef::new("saga", &e.name), &*e.events));
+        let handlers = self.handlers.iter();
+        let handlers = handlers.map(|e| (PartRef::new("handler", &e.name), &*e.events));
+        projections.chain(sagas).chain(handlers).collect()
+    }
+
+    /// What is missing, and what looks wrong: events without a doc comment, and so on.
+    #[must_use]
+    pub fn check(&self) -> CatalogueFindings {
+        check::check(self)
+    }
+
+    /// As a page in Markdown: the flow, and each event with its fields, versions, samples, publishers and readers.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let mut complete = self.clone();
+        complete.complete();
+        markdown::write(&complete)
+    }
+
+    /// As an AsyncAPI 3 document in JSON, for this version of the application.
+    ///
+    /// Aggregates send what they publish; projections, sagas and handlers receive, in all versions that there ever were.
+    ///
+    /// # Errors
+    /// Never, as long as serde writes texts and numbers.
+    pub fn to_asyncapi(&self, version: &str) -> Result<String, serde_json::Error> {
+        let mut complete = self.clone();
+        complete.complete();
+        let document = event_entry::in_order(asyncapi::document(&complete, version));
+        serde_json::to_string_pretty(&document)
+    }
+
+    /// All of it as files, to be kept beside the code: the path of each below some folder, and its text.
+    ///
+    /// They are `README.md`, `catalogue.json`, `asyncapi.json` and, for each version of each event, `schemas/order_placed.3.json`.
+    ///
+    /// # Errors
+    /// Never, as long as serde writes texts and numbers.
+    pub fn pages(&self, version: &str) -> Result<Vec<(String, String)>, serde_json::Error> {
+        let mut pages = vec![
+            ("README.md".to_owned(), self.to_markdown()),
+            (
+                "asyncapi.json".to_owned(),
+                self.to_asyncapi(version)? + "\n",
+            ),
+            ("catalogue.json".to_owned(), self.to_json()? + "\n"),
+        ];
+        for event in &self.events {
+            for version in &event.versions {
+                if let Some(schema) = &version.schema {
+                    let path = format!("schemas/{}.{}.json", event.name, version.version);
+                    pages.push((path, serde_json::to_string_pretty(schema)? + "\n"));
+                }
+            }
+        }
+        Ok(pages)
     }
 
     /// As JSON.
@@ -119,7 +230,7 @@ impl Catalogue {
     /// Never, as long as serde writes texts and numbers.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let mut sorted = self.clone();
-        sorted.sort();
+        sorted.complete();
         serde_json::to_string_pretty(&sorted)
     }
 
@@ -141,186 +252,25 @@ impl Catalogue {
     #[must_use]
     pub fn to_mermaid(&self) -> String {
         let mut sorted = self.clone();
-        sorted.sort();
+        sorted.complete();
         mermaid::draw(&sorted)
     }
 
-    fn sort(&mut self) {
+    /// Brings everything into order, and notes with each event who publishes and who handles it.
+    fn complete(&mut self) {
         self.commands.sort_by(|a, b| a.name.cmp(&b.name));
         self.queries.sort_by(|a, b| a.name.cmp(&b.name));
         self.handlers.sort_by(|a, b| a.name.cmp(&b.name));
         self.projections.sort_by(|a, b| a.name.cmp(&b.name));
         self.sagas.sort_by(|a, b| a.name.cmp(&b.name));
+        self.aggregates.sort_by(|a, b| a.name.cmp(&b.name));
         self.events.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-}
-
-/// A command that has a handler.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CommandEntry {
-    /// Its stored name.
-    pub name: String,
-    /// The type of its handler.
-    pub handler: String,
-    /// The types of the layers around it, from the outside in.
-    pub layers: Vec<String>,
-    /// Whether those on one stream are carried out one after the other.
-    pub one_at_a_time: bool,
-}
-
-/// A query that has a handler.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct QueryEntry {
-    /// Its type.
-    pub name: String,
-    /// The type of its handler.
-    pub handler: String,
-    /// The types of the layers around it, from the outside in.
-    pub layers: Vec<String>,
-}
-
-/// A handler of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct HandlerEntry {
-    /// The name of its subscription.
-    pub name: String,
-    /// The events that it handles; none when it says so event by event.
-    pub events: Vec<String>,
-}
-
-impl HandlerEntry {
-    /// A handler of these events.
-    #[must_use]
-    pub fn new<T: Into<String>>(
-        name: impl Into<String>,
-        events: impl IntoIterator<Item = T>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            events: sorted(events),
+        let mut events = std::mem::take(&mut self.events);
+        for event in &mut events {
+            event.published_by = self.publishers(&event.name);
+            event.handled_by = self.readers(&event.name);
         }
-    }
-
-    /// A handler of the events of a set.
-    #[must_use]
-    pub fn of<E: EventSet>(name: impl Into<String>) -> Self {
-        Self::new(name, E::EVENTS.iter().map(EventDescriptor::name))
-    }
-}
-
-/// A read model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ProjectionEntry {
-    /// The name of the projection, and of its subscription.
-    pub name: String,
-    /// What it keeps: `documents`, `rows`, or whatever its kind is called.
-    pub kind: String,
-    /// The events that it reads.
-    pub events: Vec<String>,
-}
-
-impl ProjectionEntry {
-    /// A read model of these events.
-    #[must_use]
-    pub fn new<T: Into<String>>(
-        name: impl Into<String>,
-        kind: impl Into<String>,
-        events: impl IntoIterator<Item = T>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            kind: kind.into(),
-            events: sorted(events),
-        }
-    }
-
-    /// A read model of documents.
-    #[must_use]
-    pub fn documents<P: DocumentProjection>() -> Self {
-        let events = P::Event::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(P::NAME, "documents", events)
-    }
-
-    /// A read model of rows of the user's own.
-    #[must_use]
-    pub fn rows<P: Projection<B>, B: Backend>() -> Self {
-        let events = P::Event::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(P::NAME, "rows", events)
-    }
-}
-
-/// A process manager.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct SagaEntry {
-    /// Its name.
-    pub name: String,
-    /// The version of its definition.
-    pub version: u32,
-    /// The events that it reads.
-    pub events: Vec<String>,
-    /// The commands that it sends.
-    pub sends: Vec<String>,
-}
-
-impl SagaEntry {
-    /// A saga that reads these events and sends these commands.
-    #[must_use]
-    pub fn new<E: Into<String>, C: Into<String>>(
-        name: impl Into<String>,
-        version: u32,
-        events: impl IntoIterator<Item = E>,
-        sends: impl IntoIterator<Item = C>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            version,
-            events: sorted(events),
-            sends: sorted(sends),
-        }
-    }
-
-    /// The same by what its types say of themselves.
-    #[must_use]
-    pub fn of<E: EventSet>(name: &str, version: u32, sends: &[CommandDescriptor]) -> Self {
-        let events = E::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(
-            name,
-            version,
-            events,
-            sends.iter().map(CommandDescriptor::name),
-        )
-    }
-}
-
-/// A type of events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct EventEntry {
-    /// Its stored name.
-    pub name: String,
-    /// The version of the shape that it is stored in today.
-    pub version: u32,
-    /// The names that it was stored under before, as its type says. What a decoder renames or splits at run time is not known here.
-    pub formerly: Vec<String>,
-    /// What it tells, in the words of its doc comment.
-    pub doc: String,
-}
-
-impl EventEntry {
-    /// What a type of events says of itself.
-    #[must_use]
-    pub fn of(event: &EventDescriptor) -> Self {
-        Self {
-            name: event.name().to_owned(),
-            version: event.version().get(),
-            formerly: sorted(event.former_names().iter().copied()),
-            doc: event.doc().trim().to_owned(),
-        }
+        self.events = events;
     }
 }
 
@@ -336,11 +286,6 @@ pub enum UnknownForm {
     Format(u32),
 }
 
-fn sorted<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Vec<String> {
-    let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
-    names.into_iter().collect()
-}
-
 /// The name of a type without its path and its parameters.
 pub(crate) fn short_name<T: ?Sized>() -> &'static str {
     short(type_name::<T>())
@@ -350,3 +295,6 @@ fn short(name: &'static str) -> &'static str {
     let plain = name.split('<').next().unwrap_or(name);
     plain.rsplit("::").next().unwrap_or(plain)
 }
+
+#[cfg(test)]
+mod tests;

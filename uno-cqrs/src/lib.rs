@@ -7,7 +7,8 @@
 //! * **Layers** are what is done around handlers ([`CommandLayer`], [`QueryLayer`]): validation, authorisation, tracing, a time limit, or
 //!   your own. An [`IdempotencyKey`] gives a command that is sent again its first outcome. Commands on a hot aggregate wait
 //!   [in its lane](CommandOptions::one_at_a_time) instead of colliding.
-//! * A **catalogue** ([`Catalogue`]) tells what an application is made of, as JSON and as a drawing.
+//! * A **catalogue** ([`Catalogue`]) tells what an application is made of, and which events it has, as JSON, AsyncAPI,
+//!   Markdown and a drawing.
 //! * **Queued commands** are handled after the transaction that sent them, in order per key, with effect once; what became
 //!   of each is itself a message ([`CommandWorker`], [`CommandOutcome`]).
 //! * **Messages** for the world outside wait in an outbox queue, and a [`MessageRelay`] takes them to a [`Transport`], in order
@@ -56,8 +57,8 @@ pub use crate::{
     command_outcome::{CommandOutcome, Verdict},
     command_worker::{CommandWorker, WorkerStatus},
     describe::{
-        Catalogue, CommandEntry, EventEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry,
-        UnknownForm,
+        AggregateEntry, Catalogue, CatalogueFindings, CommandEntry, EventEntry, EventVersionEntry,
+        HandlerEntry, PartRef, ProjectionEntry, QueryEntry, SagaEntry, UnknownForm,
     },
     document_projection::{DocumentProjection, DocumentProjector},
     documents::{Documents, Found, NotAPageEnd, Page, PageEnd, ReadDocumentError},

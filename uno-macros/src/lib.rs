@@ -39,6 +39,7 @@ use crate::{runtime::Runtime, set::Member};
 ///   `serde_json::Value` to `serde_json::Value` or to a `Result` of one. The chain must be complete.
 /// * `upcast(1: OrderPlacedV1, 2: OrderPlacedV2)`: steps between types, each `Into` the next and the last one into this type.
 /// * `formerly("…", "…")`: names that it was stored under before, in the same versions.
+/// * `deprecated = "…"`: it is not recorded any more, and why. `#[deprecated]` says the same, and has the compiler warn of its uses.
 /// * `upcast_elsewhere`: steps that are missing here are registered with the decoder at run time.
 /// * `crate = "path"`: where `uno_core` is to be found, if not under its own name.
 #[proc_macro_derive(CoreEvent, attributes(event))]

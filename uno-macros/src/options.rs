@@ -20,6 +20,7 @@ pub(crate) struct Options {
     pub(crate) upcast_elsewhere: Option<Ident>,
     pub(crate) formerly: Option<Vec<LitStr>>,
     pub(crate) ignore: Option<Vec<LitStr>>,
+    pub(crate) deprecated: Option<LitStr>,
 }
 
 /// One step of an upcast chain.
@@ -87,6 +88,7 @@ impl Options {
             "version" => self.version.replace(value(stream)?).is_none(),
             "upcast" => self.upcast.replace(steps(stream)?).is_none(),
             "formerly" => self.formerly.replace(names(stream)?).is_none(),
+            "deprecated" => self.deprecated.replace(value(stream)?).is_none(),
             "ignore" => self.ignore.replace(names(stream)?).is_none(),
             _ => self.upcast_elsewhere.replace(key.clone()).is_none(),
         };

@@ -22,7 +22,9 @@ impl Runtime {
             (None, Self::Core) => quote!(::uno_core),
             (None, Self::Facade) => quote!(::uno),
         };
+        // Whoever reads an event that is not recorded any more has said so already, where the type stands.
         quote! {
+            #[allow(deprecated)]
             const _: () = {
                 use #path::__private as __uno;
                 #items

@@ -16,6 +16,8 @@ pub(crate) struct Chain {
     pub(crate) steps: Vec<TokenStream>,
     /// The versions from which all steps are between types, as match arms that give the event from the text.
     pub(crate) from_older: Vec<TokenStream>,
+    /// The types of former versions, where there are any.
+    pub(crate) types: Vec<(u32, Type)>,
 }
 
 /// The schema version that was given, 1 when none was; `None` when it is not a version.
@@ -72,6 +74,7 @@ pub(crate) fn chain(ident: &Ident, options: &Options, version: u32, errors: &mut
             .map(|(from, at, how)| step(version, &steps, (*from, at, how), errors))
             .collect(),
         from_older: from_older(version, &steps),
+        types: types(&steps),
     }
 }
 
@@ -108,6 +111,15 @@ fn step(
             }
         }
     }
+}
+
+/// The types that old payloads have.
+fn types(steps: &[(u32, &LitInt, &How)]) -> Vec<(u32, Type)> {
+    let typed = steps.iter().filter_map(|(from, _, how)| match how {
+        How::From(old) => Some((*from, old.clone())),
+        How::Function(_) => None,
+    });
+    typed.collect()
 }
 
 /// The last steps, as long as they are between types, without a tree.

@@ -14,10 +14,11 @@ use std::{
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 use uno_core::{Decoder, Event, EventDescriptor, NewEvent, RecordedEvent};
+use uno_cqrs::Catalogue;
 
 use self::{
     compare::changes,
-    notation::{mismatch, of_schema},
+    notation::{mismatch, of_schema, to_schema},
 };
 
 /// The stored shapes of events, as the code has them now.
@@ -116,6 +117,43 @@ impl EventShapes {
         if let Err(faults) = self.check(folder.as_ref(), write) {
             panic!("{faults}");
         }
+    }
+
+    /// Completes the events of a catalogue with what the folder keeps: samples that were stored, and schemas of former versions for which there
+    /// is no type any more.
+    ///
+    /// # Errors
+    /// When the folder can't be read, or is not what [`check`](Self::check) would accept.
+    pub fn complete(&self, catalogue: &mut Catalogue, folder: &Path) -> Result<(), ShapeFaults> {
+        let lock = Lock::read(&folder.join("events.lock.json"))
+            .map_err(|error| ShapeFaults(vec![error]))?;
+        for event in &mut catalogue.events {
+            let names = std::iter::once(&event.name).chain(&event.formerly);
+            let names: Vec<_> = names.cloned().collect();
+            for version in &mut event.versions {
+                let number = version.version;
+                for name in &names {
+                    let Some(shape) = lock.0.get(name).and_then(|of| of.get(&number)) else {
+                        continue;
+                    };
+                    if version.schema.is_none() {
+                        let mut schema = to_schema(shape);
+                        schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+                        schema["title"] = format!("{name} version {number}").into();
+                        version.set_schema(Some(schema));
+                    }
+                    let stored = golden::stored(folder, name, number);
+                    if let Some(first) = stored.map_err(|fault| ShapeFaults(vec![fault]))?.first() {
+                        let sample = serde_json::from_str(first);
+                        let sample =
+                            sample.map_err(|error| ShapeFaults(vec![error.to_string()]))?;
+                        version.set_sample(sample);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Compares the shapes with those in the folder; with `write`, writes down first what may be.

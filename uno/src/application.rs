@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use uno_core::{Backend, StoreError};
+use uno_core::{Backend, EventDescriptor, StoreError};
 use uno_cqrs::{Catalogue, CommandBus, QueryBus};
 use uno_events::{EventBus, Subscription, SubscriptionManager};
 
@@ -33,6 +33,7 @@ pub struct Uno<B: Backend> {
     pub(crate) queries: QueryBus,
     pub(crate) bus: EventBus,
     pub(crate) catalogue: Catalogue,
+    pub(crate) events: Vec<&'static [EventDescriptor]>,
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) read_models: Vec<ReadModelPart<B>>,
     #[cfg(feature = "saga")]
@@ -46,12 +47,17 @@ impl<B: Backend> Uno<B> {
         UnoBuilder::new(store)
     }
 
-    /// What the application is made of, under a name of its own: for a tool as [JSON](Catalogue::to_json), for people as a
-    /// [drawing](Catalogue::to_mermaid). Nothing is asked of the store.
+    /// What the application is made of, under a name of its own: for a tool as [JSON](Catalogue::to_json) or
+    /// [AsyncAPI](Catalogue::to_asyncapi), for people as a [drawing](Catalogue::to_mermaid) or a [page](Catalogue::to_markdown).
+    /// Nothing is asked of the store.
+    ///
+    /// Events have JSON Schemas with the feature `schema`, where their types are `schemars::JsonSchema`.
     #[must_use]
     pub fn describe(&self, application: &str) -> Catalogue {
         let mut catalogue = self.catalogue.clone();
         application.clone_into(&mut catalogue.application);
+        // Schemas are made here, so that an application which does not ask does not pay for them.
+        catalogue.add_events(&self.events.concat());
         catalogue
     }
 

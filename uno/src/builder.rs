@@ -3,14 +3,16 @@
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use uno_core::{
-    Backend, Command, CommandDescriptor, Decoder, EventSet, EventStore, SubscriptionName,
-    SubscriptionStore,
+    Backend, Command, CommandDescriptor, Decoder, EventDescriptor, EventSet, EventStore,
+    RegistrationError, SubscriptionName, SubscriptionStore,
 };
 use uno_cqrs::{
-    Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer, CommandOptions,
-    DocumentProjection, HandlerEntry, Projection, ProjectionEntry, Projector, Query, QueryBus,
-    QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions, ReadModel, VersionedProjection,
+    AggregateEntry, Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer,
+    CommandOptions, DocumentProjection, HandlerEntry, Projection, ProjectionEntry, Projector,
+    Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions, ReadModel,
+    VersionedProjection,
 };
+use uno_domain::Aggregate;
 use uno_events::{EventBus, IntoEventHandler, Replay, Subscription, SubscriptionManager};
 use uno_uow::{RetryBudget, RetryPolicy, Runner};
 
@@ -39,12 +41,18 @@ pub struct UnoBuilder<B: Backend> {
     read_models: Vec<ReadModelFactory<B>>,
     /// What is known of the parts before they are made.
     catalogue: Catalogue,
+    events: Vec<&'static [EventDescriptor]>,
+    /// What is checked of each aggregate, once the decoder is known.
+    aggregates: Vec<AggregateCheck>,
     #[cfg(feature = "saga")]
     sagas: Vec<SagaFactory<B>>,
 }
 
 /// A subscription that is made when the store and the decoder are known.
 type Part<B> = Box<dyn FnOnce(&Arc<B>, &Decoder) -> Result<Subscription, BuildError> + Send>;
+
+/// Whether all events of an aggregate can be read, in all versions that there ever were.
+type AggregateCheck = fn(&Decoder) -> Result<(), RegistrationError>;
 
 impl<B: Backend> UnoBuilder<B> {
     pub(crate) fn new(backend: Arc<B>) -> Self {
@@ -62,6 +70,8 @@ impl<B: Backend> UnoBuilder<B> {
             parts: Vec::new(),
             read_models: Vec::new(),
             catalogue: Catalogue::new(""),
+            events: Vec::new(),
+            aggregates: Vec::new(),
             #[cfg(feature = "saga")]
             sagas: Vec::new(),
         }
@@ -185,6 +195,18 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
+    /// Tells of an aggregate: the catalogue has it as the publisher of its events, and the application is not built unless its events can be
+    /// read in all versions that there ever were, and no other aggregate has its category.
+    ///
+    /// Aggregates that are not told of work as well; of them, it is said when the first one is loaded.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        self.catalogue.aggregates.push(AggregateEntry::of::<A>());
+        self.events.push(A::Event::EVENTS);
+        self.aggregates.push(Decoder::check::<A::Event>);
+        self
+    }
+
     /// Keeps a [read model](ReadModel) of documents, under the projection's name: the application feeds it, reads it by
     /// [`App::documents`](crate::App::documents), and rebuilds it beside itself when its code has a higher `VERSION`, or when it is
     /// [told to](crate::App::read_model).
@@ -229,7 +251,7 @@ impl<B: Backend> UnoBuilder<B> {
     ) -> Self {
         let entry = ProjectionEntry::documents::<P>();
         self.catalogue.projections.push(entry);
-        self.catalogue.add_events::<P::Event>();
+        self.events.push(P::Event::EVENTS);
         self.read_models.push(Box::new(|backend, manager, decoder| {
             let (log, backend) = (Arc::clone(backend) as _, Arc::clone(backend));
             let (manager, decoder) = (Arc::clone(manager), decoder.clone());
@@ -254,7 +276,7 @@ impl<B: Backend> UnoBuilder<B> {
     ) -> Self {
         let entry = ProjectionEntry::rows::<P, B>();
         self.catalogue.projections.push(entry);
-        self.catalogue.add_events::<P::Event>();
+        self.events.push(P::Event::EVENTS);
         self.read_models.push(Box::new(|backend, manager, decoder| {
             let (log, backend) = (Arc::clone(backend) as _, Arc::clone(backend));
             let (manager, decoder) = (Arc::clone(manager), decoder.clone());
@@ -266,9 +288,9 @@ impl<B: Backend> UnoBuilder<B> {
     /// Keeps your own rows in tables that are there once: to rebuild them is your affair. See [`rows`](Self::rows) for the other kind.
     #[must_use]
     pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
+        self.events.push(P::Event::EVENTS);
         let entry = ProjectionEntry::rows::<P, B>();
         self.catalogue.projections.push(entry);
-        self.catalogue.add_events::<P::Event>();
         self.parts.push(Box::new(move |backend, decoder| {
             let name = SubscriptionName::new(P::NAME)?;
             let projector = Projector::new(projection, Arc::clone(backend), decoder.clone())
@@ -283,6 +305,7 @@ impl<B: Backend> UnoBuilder<B> {
     #[must_use]
     pub fn saga<S: uno_saga::Saga>(mut self) -> Self {
         self.sagas.push(<dyn SagaPart<B>>::factory::<S>());
+        self.events.push(S::Event::EVENTS);
         self
     }
 
@@ -302,7 +325,7 @@ impl<B: Backend> UnoBuilder<B> {
         handler: impl IntoEventHandler<E, Form> + Send + 'static,
     ) -> Self {
         self.catalogue.handlers.push(HandlerEntry::of::<E>(name));
-        self.catalogue.add_events::<E>();
+        self.events.push(E::EVENTS);
         let name = name.to_owned();
         self.parts.push(Box::new(move |_, decoder| {
             decoder.check::<E>()?;
@@ -331,6 +354,7 @@ impl<B: Backend> UnoBuilder<B> {
     /// When a command or query has two handlers, a name can't be used or is used twice, or something that is
     /// [required](Self::requires), or that a saga sends, has no handler.
     pub fn build(self) -> Result<Uno<B>, BuildError> {
+        self.check_aggregates()?;
         let runner = Runner::new(Arc::clone(&self.backend))
             .with_decoder(self.decoder.clone())
             .with_retry(self.conflicts)
@@ -394,6 +418,7 @@ impl<B: Backend> UnoBuilder<B> {
             commands,
             queries,
             catalogue,
+            events: self.events,
             bus,
             subscriptions,
             read_models,
@@ -423,6 +448,21 @@ fn manager<B: Backend>(
         manager = manager.instance(name);
     }
     manager.build()
+}
+
+impl<B: Backend> UnoBuilder<B> {
+    fn check_aggregates(&self) -> Result<(), BuildError> {
+        for check in &self.aggregates {
+            check(&self.decoder)?;
+        }
+        let mut categories = BTreeSet::new();
+        for aggregate in &self.catalogue.aggregates {
+            if !categories.insert(&aggregate.name) {
+                return Err(BuildError::DuplicateAggregate(aggregate.name.clone()));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<B: Backend> fmt::Debug for UnoBuilder<B> {

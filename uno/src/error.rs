@@ -17,6 +17,9 @@ pub enum BuildError {
     /// Two subscriptions, read models or sagas have the same name.
     #[error("two subscriptions are named {0}")]
     DuplicateSubscription(SubscriptionName),
+    /// Two aggregates have the same category, so their streams would be one another's.
+    #[error("two aggregates have the category {0}")]
+    DuplicateAggregate(String),
     /// An event whose name can't be stored, or old versions of which can't be read.
     #[error(transparent)]
     Events(#[from] RegistrationError),

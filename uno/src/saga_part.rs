@@ -102,7 +102,6 @@ impl<S: Saga, B: Backend> SagaPart<B> for Typed<S, B> {
 
     fn describe(&self, catalogue: &mut Catalogue) {
         catalogue.sagas.push(SagaRunner::<S, B>::describe());
-        catalogue.add_events::<S::Event>();
     }
 
     fn runner(&self) -> &(dyn Any + Send + Sync) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use uno::prelude::*;
+use uno::{cqrs::Catalogue, prelude::*};
 
 use crate::{
     contexts::{inventory::Inventory, orders::Orders, payment::Payments, shipping::Shipping},
@@ -45,13 +45,9 @@ pub fn wire<B: Backend>(
         .build()
 }
 
-/// What the application is made of, as JSON or as a flowchart. It is the same on every store.
-pub fn describe(mermaid: bool) -> anyhow::Result<String> {
-    let catalogue = wire(store::memory(), &store::in_memory_world(), 0)?.describe("orders");
-    if mermaid {
-        return Ok(catalogue.to_mermaid().trim_end().to_owned());
-    }
-    Ok(catalogue.to_json()?)
+/// What the application is made of, and which events it has. It is the same on every store.
+pub fn describe() -> anyhow::Result<Catalogue> {
+    Ok(wire(store::memory(), &store::in_memory_world(), 0)?.describe("orders"))
 }
 
 /// Imports the orders, waits until everything has come to rest, and prints the report. Whether all is well.

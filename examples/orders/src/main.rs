@@ -11,6 +11,8 @@
 //! 6. [`http`] serves the same application to browsers and programs, and [`serve`] starts and stops it.
 
 mod app;
+#[cfg(test)]
+mod catalogued;
 mod contexts;
 mod fulfilment;
 mod http;
@@ -53,7 +55,7 @@ struct Arguments {
 /// What it does instead of taking the orders.
 #[derive(Subcommand, Debug)]
 enum Instead {
-    /// Tells what the application is made of: commands, queries, handlers, projections and sagas.
+    /// Tells what the application is made of: commands, queries, handlers, projections, sagas and events.
     Describe(Describe),
     /// Serves the application over HTTP, with a page that shows what happens as it happens.
     Serve(serve::Options),
@@ -69,6 +71,27 @@ struct Describe {
     /// As a flowchart for Mermaid.
     #[arg(long)]
     mermaid: bool,
+    /// As a page about the events, in Markdown.
+    #[arg(long)]
+    markdown: bool,
+    /// As an AsyncAPI 3 document, in JSON.
+    #[arg(long)]
+    asyncapi: bool,
+}
+
+impl Describe {
+    fn told(&self) -> anyhow::Result<String> {
+        let catalogue = app::describe()?;
+        Ok(if self.mermaid {
+            catalogue.to_mermaid()
+        } else if self.markdown {
+            catalogue.to_markdown()
+        } else if self.asyncapi {
+            catalogue.to_asyncapi(env!("CARGO_PKG_VERSION"))?
+        } else {
+            catalogue.to_json()?
+        })
+    }
 }
 
 #[tokio::main]
@@ -93,7 +116,7 @@ async fn main() -> ExitCode {
 /// Whether everything was imported and every check holds.
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if let Some(Instead::Describe(form)) = &arguments.instead {
-        println!("{}", app::describe(form.mermaid && !form.json)?);
+        println!("{}", form.told()?.trim_end());
         return Ok(true);
     }
     if let Some(Instead::Serve(options)) = &arguments.instead {

@@ -52,14 +52,14 @@ enum Everything {
     Dispatched(ParcelDispatched),
 }
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/events");
+pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/events");
 
 /// The order of the samples of today.
 fn order() -> OrderId {
     OrderId::of_line(3, "golden")
 }
 
-fn shapes() -> EventShapes {
+pub(crate) fn shapes() -> EventShapes {
     let (order, customer) = (order(), CustomerId("00042".into()));
     let ordered_on = NaiveDate::from_ymd_opt(1997, 1, 31).unwrap();
     let (item_count, total, amount) = (3, Cents(2933), Cents(2933));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uno::{BuildError, prelude::*};
 
 use super::account::{Balances, Bank, Deposit, Deposited, Presents};
@@ -75,4 +76,32 @@ fn a_name_with_the_mark_of_a_generation_is_refused() {
     }
     let error = builder().documents(Marked).build().unwrap_err();
     assert!(matches!(error, BuildError::ReadModel(_)), "{error}");
+}
+
+/// A step that nobody has registered is told when the application is built, and not when the first old event is loaded.
+#[test]
+fn an_aggregate_whose_old_events_cannot_be_read_is_refused() {
+    #[derive(Event, Serialize, Deserialize)]
+    #[event(version = 2, upcast_elsewhere)]
+    struct Opened {}
+
+    #[derive(Default)]
+    struct Safe;
+
+    impl Aggregate for Safe {
+        const CATEGORY: &'static str = "safe";
+        type Id = u32;
+        type Event = Opened;
+
+        fn apply(&mut self, _: &Opened) {}
+    }
+
+    let build = |decoder| {
+        let builder = Uno::builder(Arc::new(MemoryStore::new())).decoder(decoder);
+        builder.aggregate::<Safe>().build()
+    };
+    let error = build(Decoder::new()).unwrap_err();
+    assert!(matches!(error, BuildError::Events(_)), "{error:?}");
+    let decoder = Decoder::builder().upcast("opened", 1, Ok);
+    assert!(build(decoder.build().unwrap()).is_ok());
 }

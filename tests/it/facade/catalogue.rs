@@ -7,11 +7,14 @@ use std::{
 
 use uno::{
     BuildError,
-    cqrs::{Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry, SagaEntry, Trace},
+    cqrs::{
+        AggregateEntry, Catalogue, CommandEntry, HandlerEntry, ProjectionEntry, QueryEntry,
+        SagaEntry, Trace,
+    },
     prelude::*,
 };
 
-use super::account::{Balances, Bank, Deposit, Presents};
+use super::account::{Account, Balances, Bank, Deposit, Presents};
 
 fn built() -> Catalogue {
     let uno = Uno::builder(Arc::new(MemoryStore::new()))
@@ -21,6 +24,7 @@ fn built() -> Catalogue {
                 .validate_by(|_| Ok(()))
                 .one_at_a_time_on(|_| Vec::new())
         })
+        .aggregate::<Account>()
         .documents(Balances)
         .saga::<Presents>()
         .build();
@@ -63,6 +67,35 @@ fn what_is_required_and_not_there_is_told_by_build() {
     );
 }
 
+#[test]
+fn two_aggregates_cannot_share_a_category() {
+    let built = Uno::builder(Arc::new(MemoryStore::new()))
+        .aggregate::<Account>()
+        .aggregate::<Account>()
+        .build();
+    let error = built.unwrap_err();
+    assert!(
+        matches!(error, BuildError::DuplicateAggregate(_)),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "two aggregates have the category account"
+    );
+}
+
+/// What an older program has written has no aggregates and no events.
+#[test]
+fn a_catalogue_of_before_is_read() {
+    let mut old: serde_json::Value = serde_json::from_str(&built().to_json().unwrap()).unwrap();
+    let fields = old.as_object_mut().unwrap();
+    fields.remove("aggregates");
+    fields.remove("events");
+    let old = Catalogue::from_json(&old.to_string()).unwrap();
+    assert!(old.aggregates.is_empty() && old.events.is_empty());
+    assert_eq!(old.projections, built().projections);
+}
+
 /// Names that mean something to Mermaid.
 const NASTY: [&str; 10] = [
     r#"a"] --> b["c"#,
@@ -90,6 +123,9 @@ fn names_are_only_names() {
         catalogue
             .handlers
             .push(HandlerEntry::new(name, [with("event ")]));
+        let of_aggregate = [with("event "), with("unread ")];
+        let aggregate = AggregateEntry::new(with("category "), of_aggregate);
+        catalogue.aggregates.push(aggregate);
         let projection = ProjectionEntry::new(with("rows "), "rows", events);
         catalogue.projections.push(projection);
     }
@@ -125,6 +161,7 @@ fn check(catalogue: &Catalogue) {
                 ("([", "])"),
                 ("[(", ")]"),
                 ("{{", "}}"),
+                ("[[", "]]"),
                 ("[\\", "\\]"),
             ];
             assert!(shape.contains(&(open, close)), "{line}");
@@ -149,11 +186,33 @@ type Node = (String, String);
 fn expected(catalogue: &Catalogue) -> BTreeSet<(Node, String, Node)> {
     let node = |kind: &str, name: &str| (kind.to_owned(), name.to_owned());
     let mut arrows = BTreeSet::new();
+    let mut comes_from = |event: &String| {
+        let of = catalogue.aggregates.iter();
+        let of = of.filter(|aggregate| aggregate.events.contains(event));
+        let mut from: Vec<_> = of.map(|aggregate| node("r", &aggregate.name)).collect();
+        for category in &from {
+            let log = (node("log", "log"), "-->".to_owned(), category.clone());
+            arrows.insert(log);
+        }
+        if from.is_empty() {
+            from.push(node("log", "log"));
+        }
+        for from in from {
+            arrows.insert((from, "-->".to_owned(), node("e", event)));
+        }
+    };
+    let aggregates = catalogue.aggregates.iter().flat_map(|entry| &entry.events);
+    aggregates.for_each(&mut comes_from);
+    let known = catalogue.events.iter().map(|entry| &entry.name);
+    known.for_each(&mut comes_from);
+    let read = catalogue.projections.iter().flat_map(|entry| &entry.events);
+    let read = read.chain(catalogue.handlers.iter().flat_map(|entry| &entry.events));
+    let read = read.chain(catalogue.sagas.iter().flat_map(|entry| &entry.events));
+    read.for_each(&mut comes_from);
     let mut reads = |events: &[String], reader: Node| {
         for event in events {
             let event = node("e", event);
-            arrows.insert((event.clone(), "-->".to_owned(), reader.clone()));
-            arrows.insert((node("log", "log"), "-->".to_owned(), event));
+            arrows.insert((event, "-->".to_owned(), reader.clone()));
         }
     };
     for ProjectionEntry { name, events, .. } in &catalogue.projections {

@@ -35,6 +35,7 @@ pub(crate) struct Route<B: Backend> {
     pub(crate) handler_name: &'static str,
     pub(crate) layers: Vec<SharedLayer<B>>,
     pub(crate) lanes: Option<LanesOf>,
+    pub(crate) aggregate: Option<&'static str>,
     pub(crate) limits: LaneLimits,
     retry: Option<RetryPolicy>,
     /// The runner of the bus, with the policy of the command.
@@ -74,6 +75,7 @@ impl<B: Backend> CommandBusBuilder<B> {
                     handler_name: short_name::<H>(),
                     layers: options.layers,
                     lanes: options.lanes,
+                    aggregate: options.aggregate,
                     limits: options.limits,
                     retry: options.retry,
                     runner: self.runner.clone(),

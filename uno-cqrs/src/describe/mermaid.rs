@@ -39,8 +39,24 @@ pub(super) fn draw(catalogue: &Catalogue) -> String {
     for id in handlers.values() {
         chart.line(format_args!("    {id} --> log"));
     }
-    for id in events.values() {
+    // A category is a part of the log: what an aggregate publishes comes by way of it.
+    let categories = catalogue.aggregates.iter().map(|entry| &entry.name);
+    let categories = numbered('r', categories.collect());
+    for (name, id) in &categories {
+        chart.node(id, "[[", name, "]]");
         chart.line(format_args!("    log --> {id}"));
+    }
+    for (name, id) in &events {
+        let mut published = false;
+        for aggregate in &catalogue.aggregates {
+            if aggregate.events.contains(name) {
+                published = true;
+                chart.line(format_args!("    {} --> {id}", categories[&aggregate.name]));
+            }
+        }
+        if !published {
+            chart.line(format_args!("    log --> {id}"));
+        }
     }
     for (number, projection) in catalogue.projections.iter().enumerate() {
         let id = format!("p{number}");
@@ -73,12 +89,16 @@ pub(super) fn draw(catalogue: &Catalogue) -> String {
     chart.text
 }
 
-/// The events that somebody reads, each with the id of its node.
+/// The events that somebody publishes or reads, each with the id of its node.
 fn events(catalogue: &Catalogue) -> BTreeMap<&String, String> {
     let projections = catalogue.projections.iter().map(|entry| &entry.events);
     let handlers = catalogue.handlers.iter().map(|entry| &entry.events);
     let sagas = catalogue.sagas.iter().map(|entry| &entry.events);
-    let all = projections.chain(handlers).chain(sagas).flatten();
+    let aggregates = catalogue.aggregates.iter().map(|entry| &entry.events);
+    let all = projections.chain(handlers).chain(sagas).chain(aggregates);
+    let all = all
+        .flatten()
+        .chain(catalogue.events.iter().map(|entry| &entry.name));
     numbered('e', all.collect())
 }
 

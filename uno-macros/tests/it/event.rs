@@ -194,3 +194,42 @@ fn emitted_code_does_not_depend_on_what_is_in_scope() {
             .is_ok()
     );
 }
+
+/// Was too long.
+#[derive(Event, Serialize, Deserialize)]
+#[deprecated(since = "2.0.0", note = "orders are placed whole")]
+struct ItemPicked {}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(deprecated = "nobody needs it")]
+struct PageViewed {}
+
+#[expect(deprecated, reason = "what is deprecated is tested")]
+mod with_notes {
+    use super::*;
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[deprecated = "short"]
+    struct Short {}
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[deprecated]
+    struct Silent {}
+
+    #[test]
+    fn an_event_that_is_not_recorded_any_more_says_why() {
+        let note = ItemPicked::DESCRIPTOR.deprecated();
+        assert_eq!(note, Some("orders are placed whole"));
+        let note = PageViewed::DESCRIPTOR.deprecated();
+        assert_eq!(note, Some("nobody needs it"));
+        assert_eq!(Short::DESCRIPTOR.deprecated(), Some("short"));
+        assert_eq!(Silent::DESCRIPTOR.deprecated(), Some(""));
+        assert_eq!(Stopped::DESCRIPTOR.deprecated(), None);
+    }
+
+    #[test]
+    fn without_a_schema_there_is_none() {
+        assert_eq!(OrderPlaced::DESCRIPTOR.schema(SchemaVersion::new(4)), None);
+        assert_eq!(Stopped::DESCRIPTOR.schema(SchemaVersion::FIRST), None);
+    }
+}

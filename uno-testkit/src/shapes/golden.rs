@@ -152,6 +152,18 @@ impl EventShapes {
     }
 }
 
+/// The stored events of a version, byte for byte.
+pub(super) fn stored(folder: &Path, name: &str, version: u32) -> Result<Vec<String>, String> {
+    let path = folder.join(format!("{name}.{version}.txt"));
+    let file = File {
+        name,
+        version,
+        path,
+    };
+    let pairs = file.read()?;
+    Ok(pairs.into_iter().map(|(stored, _)| stored).collect())
+}
+
 struct File<'f> {
     name: &'f str,
     version: u32,

@@ -131,6 +131,56 @@ impl Reader<'_> {
     }
 }
 
+/// A schema that says what the shape says: the way back, for shapes whose type is gone. What they mean is lost, and so are formats.
+pub(super) fn to_schema(shape: &Value) -> Value {
+    match shape {
+        Value::String(kind) => match kind.as_str() {
+            "text" => json!({ "type": "string" }),
+            "integer" | "number" | "null" => json!({ "type": kind }),
+            "bool" => json!({ "type": "boolean" }),
+            _ => json!({}),
+        },
+        Value::Array(items) => {
+            json!({ "type": "array", "items": items.first().map_or(json!({}), to_schema) })
+        }
+        Value::Object(object) => {
+            if let Some(value) = object.get("$is") {
+                json!({ "const": value })
+            } else if let Some(choices) = object.get("$one_of").and_then(Value::as_array) {
+                let choices: Vec<_> = choices.iter().map(to_schema).collect();
+                json!({ "anyOf": choices })
+            } else if let Some(parts) = object.get("$tuple").and_then(Value::as_array) {
+                let count = parts.len();
+                let parts: Vec<_> = parts.iter().map(to_schema).collect();
+                json!({ "type": "array", "prefixItems": parts, "minItems": count, "maxItems": count })
+            } else if let Some(of) = object.get("$map") {
+                json!({ "type": "object", "additionalProperties": to_schema(of) })
+            } else {
+                schema_of_fields(shape)
+            }
+        }
+        _ => json!({}),
+    }
+}
+
+fn schema_of_fields(shape: &Value) -> Value {
+    // What holds itself is not followed: `$again` says no more than that.
+    let Some(fields) = fields(shape) else {
+        return json!({});
+    };
+    let required = fields.iter().filter(|(_, required, _)| *required);
+    let required: Vec<_> = required.map(|(name, ..)| *name).collect();
+    let properties = fields
+        .iter()
+        .map(|(name, _, shape)| ((*name).to_owned(), to_schema(shape)));
+    let properties: Map<_, _> = properties.collect();
+    let mut schema = json!({ "type": "object", "properties": properties, "required": required });
+    if is_closed(shape) {
+        schema["additionalProperties"] = false.into();
+    }
+    schema
+}
+
 /// One of several; of one, itself. In an order that does not depend on who lists them.
 fn one_of(mut choices: Vec<Value>) -> Value {
     choices.sort_by_key(Value::to_string);

@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tempfile::TempDir;
-use uno_core::{Decoder, Event, EventPart, SchemaVersion};
+use uno_core::{Decoder, Event, EventPart, EventSet as _, SchemaVersion};
+use uno_cqrs::Catalogue;
 
-use super::EventShapes;
+use super::{
+    EventShapes,
+    notation::{of_schema, to_schema},
+};
 
 /// With every kind of field.
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone)]
@@ -346,4 +350,61 @@ fn names_that_are_gone_must_be_accounted_for() {
 #[derive(Event, Serialize, Deserialize, JsonSchema)]
 struct Now {
     cents: i64,
+}
+
+/// A version whose type is gone has a schema that says what the lock file says, and a sample that was stored.
+#[test]
+fn a_catalogue_is_completed_with_what_is_kept() {
+    #[derive(Event, Serialize, Deserialize, JsonSchema)]
+    #[event(name = "placed", version = 2, upcast(1 = |old| json!({ "cents": old["cents"] })))]
+    struct Second {
+        cents: i64,
+    }
+
+    let folder = locked();
+    let shapes = EventShapes::new().of([Second { cents: 5 }]);
+    shapes.check(folder.path(), true).unwrap();
+    let mut catalogue = Catalogue::new("shop");
+    catalogue.add_events(Second::EVENTS);
+    assert_eq!(catalogue.events[0].versions[0].schema, None);
+    shapes.complete(&mut catalogue, folder.path()).unwrap();
+
+    let [first, second] = &catalogue.events[0].versions[..] else {
+        panic!("{catalogue:?}")
+    };
+    let lock: serde_json::Value =
+        serde_json::from_str(&text(folder.path(), "events.lock.json")).unwrap();
+    let schema = first.schema.as_ref().unwrap();
+    assert_eq!(of_schema(schema), lock["events"]["placed"]["1"]);
+    assert_eq!(schema["title"], "placed version 1");
+    assert_eq!(first.sample, Some(serde_json::to_value(placed()).unwrap()));
+    // The type that there is knows more than the lock file, and keeps its own.
+    assert_eq!(second.schema.as_ref().unwrap()["title"], "Second");
+    assert_eq!(second.sample, Some(json!({ "cents": 5 })));
+
+    fs::write(folder.path().join("events.lock.json"), "{}").unwrap();
+    let faults = shapes.complete(&mut catalogue, folder.path()).unwrap_err();
+    assert_eq!(faults.faults(), ["its format is not 1"]);
+}
+
+/// A shape is written as a schema that has this shape.
+#[test]
+fn a_schema_says_what_the_shape_says() {
+    for shape in [
+        json!("text"),
+        json!("integer"),
+        json!("number"),
+        json!("bool"),
+        json!("null"),
+        json!("any"),
+        json!({ "$is": "Plain" }),
+        json!(["text"]),
+        json!({ "$tuple": ["text", { "$map": "number" }] }),
+        json!({ "$one_of": ["null", "text"] }),
+        json!({ "a": "text", "b?": { "c": ["integer"] } }),
+        json!({ "$closed": true, "a?": "any" }),
+        json!({}),
+    ] {
+        assert_eq!(of_schema(&to_schema(&shape)), shape);
+    }
 }

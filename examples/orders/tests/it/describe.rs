@@ -45,3 +45,15 @@ fn as_a_drawing() {
     let both = finish(folder.path(), &["describe", "--json", "--mermaid"]);
     assert!(!both.status.success());
 }
+
+#[test]
+fn as_a_page_and_for_the_world_outside() {
+    let page = told(&["describe", "--markdown"]);
+    assert!(page.starts_with("# Events of orders\n"), "{page}");
+    assert!(page.contains("\n## order_placed\n"), "{page}");
+    let document = told(&["describe", "--asyncapi"]);
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let channels = document["channels"].as_object().unwrap();
+    assert!(channels.contains_key("order"), "{channels:?}");
+}

@@ -10,7 +10,9 @@ use crate::{ids::OrderId, old};
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::count_is_quantity, 2 = old::order_id_is_order))]
 pub struct StockAllocated {
+    /// The order for which they are.
     pub order: OrderId,
+    /// How many items.
     pub quantity: u32,
 }
 
@@ -18,7 +20,9 @@ pub struct StockAllocated {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::count_is_quantity, 2 = old::order_id_is_order))]
 pub struct StockReleased {
+    /// The order for which they are.
     pub order: OrderId,
+    /// How many items.
     pub quantity: u32,
 }
 

@@ -17,7 +17,8 @@ pub struct Inventory;
 impl Inventory {
     /// Registers the handlers.
     pub fn register<B: Backend>(app: UnoBuilder<B>) -> UnoBuilder<B> {
-        app.command::<AllocateStock>(Self)
+        app.aggregate::<Allocation>()
+            .command::<AllocateStock>(Self)
             .command::<ReleaseStock>(Self)
     }
 }

@@ -15,8 +15,11 @@ use crate::{
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::date_with_dashes, 2 = old::order_id_is_order))]
 pub struct OrderCreated {
+    /// The order that it is about.
     pub order: OrderId,
+    /// Whose order it is.
     pub customer: CustomerId,
+    /// The day on which it was ordered, by the calendar of the shop.
     pub ordered_on: NaiveDate,
 }
 
@@ -24,9 +27,13 @@ pub struct OrderCreated {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct OrderItemAdded {
+    /// The order that it is about.
     pub order: OrderId,
+    /// The name of the product.
     pub product: String,
+    /// How many of them; at least one.
     pub quantity: u32,
+    /// What they cost together.
     pub amount: Cents,
 }
 
@@ -34,10 +41,15 @@ pub struct OrderItemAdded {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1: OrderV1, 2: OrderV2))]
 pub struct OrderPlaced {
+    /// The order that it is about.
     pub order: OrderId,
+    /// Whose order it is.
     pub customer: CustomerId,
+    /// The day on which it was ordered, by the calendar of the shop.
     pub ordered_on: NaiveDate,
+    /// How many items are in the order. 0 in orders from before items were counted.
     pub item_count: u32,
+    /// What the order costs.
     pub total: Cents,
     /// For how long the customer may change their mind before anything is charged. Orders from before there was such a time have none.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -52,10 +64,15 @@ fn is_zero(seconds: &u32) -> bool {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1: OrderV1, 2: OrderV2))]
 pub struct OrderShipped {
+    /// The order that it is about.
     pub order: OrderId,
+    /// Whose order it is.
     pub customer: CustomerId,
+    /// The day on which it was ordered, by the calendar of the shop.
     pub ordered_on: NaiveDate,
+    /// How many items are in the order. 0 in orders from before items were counted.
     pub item_count: u32,
+    /// What the order costs.
     pub total: Cents,
 }
 
@@ -63,9 +80,13 @@ pub struct OrderShipped {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::total_in_cents, 2 = old::order_id_is_order))]
 pub struct OrderCancelled {
+    /// The order that it is about.
     pub order: OrderId,
+    /// Whose order it is.
     pub customer: CustomerId,
+    /// What the order costs.
     pub total: Cents,
+    /// Why, in words for people.
     pub reason: String,
 }
 
@@ -80,18 +101,20 @@ pub enum OrderEvent {
 }
 
 /// [`OrderPlaced`] and [`OrderShipped`] as they were in version 1.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct OrderV1 {
     order_id: OrderId,
     customer: CustomerId,
+    /// As `19970131`.
     #[serde(with = "old::plain_date")]
+    #[schemars(with = "String")]
     ordered_on: NaiveDate,
     /// In dollars.
     total: f64,
 }
 
 /// As they were in version 2.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct OrderV2 {
     order_id: OrderId,
     customer: CustomerId,

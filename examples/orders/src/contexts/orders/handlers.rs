@@ -24,7 +24,8 @@ impl Orders {
 
     /// Registers the handlers.
     pub fn register<B: Backend>(self, app: UnoBuilder<B>) -> UnoBuilder<B> {
-        app.command::<CreateOrder>(self)
+        app.aggregate::<Order>()
+            .command::<CreateOrder>(self)
             .command::<AddItem>(self)
             .command::<PlaceOrder>(self)
             .command_with::<SubmitOrder, _>(self, |options| options.validate())

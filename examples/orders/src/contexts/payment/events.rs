@@ -10,7 +10,9 @@ use crate::{ids::OrderId, money::Cents, old};
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct PaymentCharged {
+    /// The order that is paid for.
     pub order: OrderId,
+    /// How much it is about.
     pub amount: Cents,
 }
 
@@ -18,7 +20,9 @@ pub struct PaymentCharged {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct PaymentDeclined {
+    /// The order that is paid for.
     pub order: OrderId,
+    /// How much it is about.
     pub amount: Cents,
 }
 
@@ -26,7 +30,9 @@ pub struct PaymentDeclined {
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::amount_in_cents, 2 = old::order_id_is_order))]
 pub struct PaymentRefunded {
+    /// The order that is paid for.
     pub order: OrderId,
+    /// How much it is about.
     pub amount: Cents,
 }
 

@@ -17,7 +17,8 @@ pub struct Payments;
 impl Payments {
     /// Registers the handlers.
     pub fn register<B: Backend>(app: UnoBuilder<B>) -> UnoBuilder<B> {
-        app.command::<ChargePayment>(Self)
+        app.aggregate::<OrderPayment>()
+            .command::<ChargePayment>(Self)
             .command::<RefundPayment>(Self)
     }
 }

@@ -10,5 +10,6 @@ use crate::{ids::OrderId, old};
 #[derive(Event, Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[event(version = 3, upcast(1 = old::without_carrier, 2 = old::order_id_is_order))]
 pub struct ParcelDispatched {
+    /// The order that is in it.
     pub order: OrderId,
 }

@@ -11,7 +11,7 @@ pub struct Shipping;
 impl Shipping {
     /// Registers the handlers.
     pub fn register<B: Backend>(app: UnoBuilder<B>) -> UnoBuilder<B> {
-        app.command::<DispatchParcel>(Self)
+        app.aggregate::<Parcel>().command::<DispatchParcel>(Self)
     }
 }
 
