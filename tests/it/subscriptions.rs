@@ -13,6 +13,7 @@ mod delivery;
 mod failure;
 mod faulty_store;
 mod feed;
+mod heartbeats;
 mod lanes;
 mod ledger;
 mod lifecycle;
