@@ -21,6 +21,7 @@ mod notices;
 mod parking;
 mod shared_names;
 mod sharing;
+mod sleeping;
 mod stores;
 mod support;
 mod telemetry;
