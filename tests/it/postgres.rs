@@ -43,7 +43,7 @@ impl PgHarness {
 
 /// The schema of a store; its table of rows is named `rows`.
 pub(crate) struct Schema {
-    name: String,
+    pub(crate) name: String,
     options: PgOptions,
 }
 
@@ -53,7 +53,7 @@ impl Schema {
     }
 }
 
-fn database_url() -> String {
+pub(crate) fn database_url() -> String {
     std::env::var("DATABASE_URL")
         .expect("DATABASE_URL must name a Postgres database that the tests may use")
 }

@@ -1,8 +1,10 @@
-//! `uno-bench subscription`: a durable subscription that catches up, against a scan of the same rows by hand.
+//! `uno-bench subscription`: a durable subscription that catches up, against a scan of the same rows by hand; and a hundred that follow
+//! the end of the log, with and without one that stalls and one that panics.
 //!
 //! On Postgres: the one that `DATABASE_URL` names, in a schema of its own, or else a throw-away one.
 
 mod by_hand;
+mod hundred;
 mod memory;
 
 use std::{
@@ -35,9 +37,39 @@ pub(crate) struct Args {
     /// How many events there are to catch up with.
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
-    /// Catches up once with the log in this schema, and prints how many bytes that took. Used by the measurement itself.
+    /// Only this part; all of them unless it is said.
+    #[arg(long)]
+    only: Option<Part>,
+    /// Measures the memory of this, once, in this process, and prints it. Used by the measurement itself.
+    #[arg(long, hide = true, requires = "schema")]
+    memory_of: Option<Load>,
+    /// The schema of the store. Used by the measurement itself.
     #[arg(long, hide = true)]
-    memory_of: Option<String>,
+    schema: Option<String>,
+}
+
+/// A part of the measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Catching up with the log, and the memory that it takes.
+    CatchUp,
+    /// A hundred subscriptions, one of which stalls and one panics, and the memory of the one that stalls.
+    Hundred,
+}
+
+/// What takes memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Load {
+    /// Catching up with the log.
+    CatchUp,
+    /// Being stalled while the log grows.
+    Stalled,
+}
+
+impl Args {
+    fn is_wanted(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
 }
 
 /// How many events a stream has.
@@ -70,15 +102,17 @@ pub(crate) async fn run(args: &Args) -> Result<Option<Table>> {
         ensure!(status.success(), "the measurement failed: {status}");
         return Ok(None);
     };
-    if let Some(schema) = &args.memory_of {
-        memory::of_catching_up(&open(&url, schema)?, args.events).await?;
+    if let (Some(load), Some(schema)) = (args.memory_of, &args.schema) {
+        memory::of(load, &open(&url, schema)?, args.events).await?;
         return Ok(None);
     }
     let schema = format!("bench_{}", std::process::id());
     let store = open(&url, &schema)?;
     store.migrate().await?;
-    load(&store, args.events).await?;
-    by_hand::analyze(&url, &schema).await?;
+    if args.is_wanted(Part::CatchUp) {
+        load(&store, args.events).await?;
+        by_hand::analyze(&url, &schema).await?;
+    }
     let table = measure(args, &url, &schema, &store).await;
     by_hand::drop_schema(&url, &schema).await?;
     Ok(Some(table?))
@@ -87,12 +121,18 @@ pub(crate) async fn run(args: &Args) -> Result<Option<Table>> {
 /// The same again, by `cargo xtask pg`, which has a server.
 fn with_a_server(args: &Args) -> Result<ExitStatus> {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let only = match args.only {
+        None => &[][..],
+        Some(Part::CatchUp) => &["--only", "catch-up"],
+        Some(Part::Hundred) => &["--only", "hundred"],
+    };
     Command::new(cargo)
         .args(["xtask", "pg", "--"])
         .arg(env::current_exe().context("failed to find our own program")?)
         .arg("subscription")
         .args(["--events", &args.events.to_string()])
         .args(args.rounds.to_args())
+        .args(only)
         .status()
         .context("failed to start a server")
 }
@@ -119,6 +159,22 @@ async fn load(store: &PgStore, events: u64) -> Result<()> {
 
 async fn measure(args: &Args, url: &str, schema: &str, store: &PgStore) -> Result<Table> {
     let mut table = Table::default();
+    if args.is_wanted(Part::CatchUp) {
+        catching_up(args, url, schema, store, &mut table).await?;
+    }
+    if args.is_wanted(Part::Hundred) {
+        hundred::measure(args, schema, store, &mut table).await?;
+    }
+    Ok(table)
+}
+
+async fn catching_up(
+    args: &Args,
+    url: &str,
+    schema: &str,
+    store: &PgStore,
+    table: &mut Table,
+) -> Result<()> {
     let per_second = |start: Instant| args.events as f64 / start.elapsed().as_secs_f64();
     let mut round = 0_u64;
     let row = args.rounds.compare(
@@ -140,11 +196,11 @@ async fn measure(args: &Args, url: &str, schema: &str, store: &PgStore) -> Resul
     let row = args.rounds.fewer(3).compare(
         "memory of catching up beyond that of the store, MiB",
         Bound::AtMost(64.0),
-        async || memory::in_a_process(schema, args),
+        async || memory::in_a_process(Load::CatchUp, schema, args.events),
         async || Ok(1.0),
     );
     table.push(row.await?);
-    Ok(table)
+    Ok(())
 }
 
 /// Adds up what it is given.

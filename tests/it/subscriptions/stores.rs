@@ -34,14 +34,25 @@ const EFFECTS: &str = "effects";
 
 /// Keeps, under each stream, the numbers that took effect, in order. Fails at a number until it is mended.
 #[derive(Debug)]
-struct Effects<B> {
+pub(super) struct Effects<B> {
     store: Arc<B>,
     fails_at: u32,
     mended: Arc<AtomicBool>,
 }
 
+impl<B> Effects<B> {
+    /// One that never fails.
+    pub(super) fn sound(store: &Arc<B>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            fails_at: 0,
+            mended: Arc::default(),
+        }
+    }
+}
+
 impl<B: Backend> Effects<B> {
-    fn subscription(self, subscription: &str) -> Subscription {
+    pub(super) fn subscription(self, subscription: &str) -> Subscription {
         let retry = RetryPolicy::new()
             .retries(1)
             .base(Duration::from_micros(100));
@@ -96,7 +107,7 @@ impl<B: Backend> Consumer for Effects<B> {
 }
 
 /// What took effect in a stream.
-async fn effects<B: Backend>(store: &B, stream: &str) -> Vec<u32> {
+pub(super) async fn effects<B: Backend>(store: &B, stream: &str) -> Vec<u32> {
     let key = [stream.to_owned()];
     let found = store.load_documents(EFFECTS, &key).await.unwrap();
     found.first().map_or_else(Vec::new, |document| {
@@ -104,7 +115,11 @@ async fn effects<B: Backend>(store: &B, stream: &str) -> Vec<u32> {
     })
 }
 
-fn manager<B: Backend>(store: &Arc<B>, instance: &str, lease: Duration) -> SubscriptionManager {
+pub(super) fn manager<B: Backend>(
+    store: &Arc<B>,
+    instance: &str,
+    lease: Duration,
+) -> SubscriptionManager {
     SubscriptionManager::builder(Arc::clone(store) as _, Arc::clone(store) as _)
         .instance(instance)
         .lease(lease)
@@ -250,13 +265,8 @@ pub(super) async fn lanes_are_shared_and_taken_over<H: BackendHarness>(
     let lanes = NonZeroU16::new(4).unwrap();
     let start = |store: &Arc<FaultStore<H::Store>>, instance: &str| {
         let manager = manager(store, instance, lease);
-        let consumer = Effects {
-            store: Arc::clone(store),
-            fails_at: 0,
-            mended: Arc::default(),
-        };
         manager
-            .subscribe(consumer.subscription("shared").lanes(lanes))
+            .subscribe(Effects::sound(store).subscription("shared").lanes(lanes))
             .unwrap();
         manager
     };

@@ -234,6 +234,8 @@ pub(crate) struct Faults {
     /// Whether nothing about leases gets through any more, as from a process that has died.
     pub(crate) cut_off: AtomicBool,
     pub(crate) claims: AtomicUsize,
+    /// How often it was asked for requests.
+    pub(crate) requests_listed: AtomicUsize,
     pub(crate) reads: AtomicUsize,
     pub(crate) saves: AtomicUsize,
     pub(crate) events_read: AtomicUsize,
@@ -537,6 +539,7 @@ impl ParkingStore for TestStore {
         subscription: &SubscriptionName,
         limit: usize,
     ) -> Result<Vec<(Arc<str>, ParkingRequest)>, StoreError> {
+        self.faults.requests_listed.fetch_add(1, Ordering::Relaxed);
         self.inner.list_requests(subscription, limit).await
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod forgotten;
+mod restart;
 mod subscriptions;
 mod tampering;
 

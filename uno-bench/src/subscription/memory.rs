@@ -1,29 +1,35 @@
-//! How much memory catching up takes, in a process of its own: what was allocated before and after counts for nothing.
+//! How much memory a subscription takes, in a process of its own: what was allocated before and after counts for nothing.
 
 use std::{env, fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum as _;
 use uno_core::EventStore as _;
 use uno_store_postgres::PgStore;
 
-use super::{Args, catch_up};
+use super::{Load, catch_up, hundred};
 
-/// In the process: catches up, and prints by how many KiB the most that it had in memory exceeds what it had with the store open.
-pub(super) async fn of_catching_up(store: &PgStore, events: u64) -> Result<()> {
+/// In the process: prints by how many KiB the most that it had in memory exceeds what it had with the store open.
+pub(super) async fn of(load: Load, store: &PgStore, events: u64) -> Result<()> {
     store.head().await?;
     let base = kib("VmRSS")?;
     let name = format!("memory-{}", std::process::id());
-    catch_up(store, &name, events).await?;
+    match load {
+        Load::CatchUp => catch_up(store, &name, events).await?,
+        Load::Stalled => hundred::stall(store, &name, events).await?,
+    }
     println!("{}", kib("VmHWM")?.saturating_sub(base));
     Ok(())
 }
 
 /// Has another process do it, and gives MiB.
-pub(super) fn in_a_process(schema: &str, args: &Args) -> Result<f64> {
+pub(super) fn in_a_process(load: Load, schema: &str, events: u64) -> Result<f64> {
+    let load = load.to_possible_value().context("every load has a name")?;
     let output = Command::new(env::current_exe().context("failed to find our own program")?)
         .arg("subscription")
-        .args(["--events", &args.events.to_string()])
-        .args(["--memory-of", schema])
+        .args(["--events", &events.to_string()])
+        .args(["--memory-of", load.get_name()])
+        .args(["--schema", schema])
         .output()
         .context("failed to start a process")?;
     ensure!(

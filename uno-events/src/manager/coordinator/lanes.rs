@@ -127,9 +127,10 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Hands requests to those who run the lanes of their keys.
+    /// Hands requests to those who run the lanes of their keys. While nothing of theirs is parked, nobody can have asked for anything.
     pub(super) async fn hand_out_requests(&mut self) {
-        if self.running.is_empty() {
+        let mut running = self.running.values();
+        if !running.any(|running| running.mailbox.expects_requests()) {
             return;
         }
         let name = &self.entry.spec.name;

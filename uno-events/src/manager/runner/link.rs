@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     num::NonZeroU16,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::{
@@ -66,14 +69,36 @@ pub(in crate::manager) enum LaneEnd {
 }
 
 /// Requests for the keys of a lane.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::manager) struct Mailbox {
     /// Never held across an await, so a lock of the standard library's.
     requests: Mutex<VecDeque<(Arc<str>, ParkingRequest)>>,
     rung: Notify,
+    /// Whether a key of the lane may be parked: until the lane knows, and from before it parks one.
+    expects: AtomicBool,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self {
+            requests: Mutex::default(),
+            rung: Notify::new(),
+            expects: AtomicBool::new(true),
+        }
+    }
 }
 
 impl Mailbox {
+    /// Whether there may be requests for this lane: only for what is parked anybody can ask something. When in doubt there may be.
+    pub(in crate::manager) fn expects_requests(&self) -> bool {
+        self.expects.load(Ordering::Acquire)
+    }
+
+    /// Says whether a key of the lane is parked, or may be in a moment.
+    pub(super) fn expect_requests(&self, expects: bool) {
+        self.expects.store(expects, Ordering::Release);
+    }
+
     /// Puts a request in, in place of one for the same key.
     pub(in crate::manager) fn put(&self, key: Arc<str>, request: ParkingRequest) {
         let mut requests = self.locked();

@@ -45,6 +45,18 @@ impl Runner {
         }
     }
 
+    /// These are the parked keys of this lane; the coordinator looks for requests only while there are any.
+    pub(super) fn know_parked(&mut self, parked: HashSet<Arc<str>>) {
+        self.link.mailbox.expect_requests(!parked.is_empty());
+        self.parked = parked;
+    }
+
+    /// Nothing of the key is parked any more.
+    pub(super) fn forget_parked(&mut self, key: &str) {
+        self.parked.remove(key);
+        self.link.mailbox.expect_requests(!self.parked.is_empty());
+    }
+
     /// The events whose key is not parked, and that the others are put behind theirs.
     pub(super) fn put_behind(
         &self,
@@ -126,6 +138,8 @@ impl Runner {
         }];
         let next = Checkpoint::after(place.epoch(), event.position(), event.id());
         self.check_room(&parking, next).await?;
+        // Before the commit: whoever sees the key may ask for it at once.
+        self.link.mailbox.expect_requests(true);
         self.commit(place, next, parking).await?;
         self.ahead = super::Ahead::default();
         self.trouble.passed(next.position(), 1);

@@ -112,7 +112,8 @@ impl Runner {
                 epoch
             }
         };
-        self.parked = self.load_parked().await?;
+        let parked = self.load_parked().await?;
+        self.know_parked(parked);
         self.verified = saved;
         let settled = saved.map_or(0, |checkpoint| self.trouble.settle(checkpoint.position()));
         self.entry.report.opened(lane, epoch, saved, settled);

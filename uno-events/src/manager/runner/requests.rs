@@ -68,7 +68,7 @@ impl Runner {
             key: Arc::clone(&key),
         };
         self.commit(place, place.progress(), vec![empty]).await?;
-        self.parked.remove(&key);
+        self.forget_parked(&key);
         Ok(())
     }
 
@@ -85,9 +85,7 @@ impl Runner {
         }
         self.commit(place, place.progress(), parking).await?;
         match next {
-            None => {
-                self.parked.remove(&key);
-            }
+            None => self.forget_parked(&key),
             Some(next) => self.retrying = Some(Retrying::new(key, 1, next.position())),
         }
         Ok(())
@@ -123,7 +121,7 @@ impl Runner {
             }
         }
         if all {
-            self.parked.remove(key);
+            self.forget_parked(key);
             self.retrying = None;
         }
         Ok(())
