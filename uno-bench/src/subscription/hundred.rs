@@ -20,7 +20,6 @@ use uno_core::{
 };
 use uno_events::{EventHandler, Replay, RetryPolicy, Subscription, SubscriptionManager};
 use uno_store_postgres::PgStore;
-use uuid::Uuid;
 
 use super::{Args, Load, OrderPlaced, memory};
 use crate::rounds::{Bound, Table};
@@ -51,12 +50,15 @@ pub(super) async fn measure(
             hook(what);
         }
     }));
-    let mut round = 0;
+    let (mut disturbed, mut undisturbed) = (0, 0);
     let mut next = || {
-        round += 1;
-        format!("hundred-{round}")
+        disturbed += 1;
+        format!("disturbed-{disturbed}")
     };
-    let other = || format!("{}-undisturbed", Uuid::now_v7());
+    let mut other = || {
+        undisturbed += 1;
+        format!("undisturbed-{undisturbed}")
+    };
     let row = args.rounds.compare(
         "p99 from commit to handled, one stalled, one panicking, us",
         Bound::AtMost(1.25),
@@ -189,7 +191,7 @@ fn name(run: &str, which: &str) -> Result<SubscriptionName> {
 fn live(
     run: &str,
     which: &str,
-    handler: impl EventHandler<OrderPlaced> + Send + Sync + 'static,
+    handler: impl EventHandler<OrderPlaced> + 'static,
 ) -> Result<Subscription> {
     Ok(Subscription::handler(name(run, which)?, Replay::Safe, handler).start_at_head())
 }
