@@ -52,11 +52,13 @@ fn all_that_was_stored_fits_the_schema_of_its_version() {
         for payload in payloads {
             let error = validator.validate(&payload).err();
             assert!(error.is_none(), "{name}: {error:?}");
-            // Every field is there for a reason, so without it the payload does not fit.
+            // Every field is there for a reason, so without it the payload does not fit; unless it came later.
             for field in payload.as_object().unwrap().keys() {
+                let later =
+                    (name.as_str(), field.as_str()) == ("order_placed.3", "cooling_off_secs");
                 let mut less = payload.clone();
                 less.as_object_mut().unwrap().remove(field);
-                assert!(!validator.is_valid(&less), "{name} without {field}");
+                assert_eq!(validator.is_valid(&less), later, "{name} without {field}");
             }
         }
     }

@@ -63,8 +63,9 @@ pub(crate) fn shapes() -> EventShapes {
     let (order, customer) = (order(), CustomerId("00042".into()));
     let ordered_on = NaiveDate::from_ymd_opt(1997, 1, 31).unwrap();
     let (item_count, total, amount) = (3, Cents(2933), Cents(2933));
+    // With all its fields; as it was before it had the last one it is in the corpus for good.
     let placed = OrderPlaced {
-        order,
+        order: OrderId::of_line(4, "golden"),
         customer: customer.clone(),
         ordered_on,
         item_count,
@@ -119,10 +120,12 @@ fn stored_shapes_are_locked() {
 struct Golden {
     event: NewEvent,
     version: u32,
+    /// The first of its version.
+    first: bool,
     read: Everything,
 }
 
-/// The corpus: of each event type, each version, in the order in which things happen to an order.
+/// The corpus: of each event type, each version as it was stored, in the order in which things happen to an order.
 fn corpus() -> Vec<Golden> {
     let mut corpus = Vec::new();
     for descriptor in Everything::EVENTS {
@@ -132,7 +135,7 @@ fn corpus() -> Vec<Golden> {
             let file = format!("{FOLDER}/{}.{version}.txt", descriptor.name());
             let text = fs::read_to_string(file).unwrap();
             let lines: Vec<&str> = text.lines().collect();
-            for pair in lines.chunks(2) {
+            for (nth, pair) in lines.chunks(2).enumerate() {
                 let name = EventName::new(descriptor.name()).unwrap();
                 let payload = Payload::from_json(pair[0]).unwrap();
                 let read = pair[1].strip_prefix("  -> 1. ").unwrap();
@@ -140,6 +143,7 @@ fn corpus() -> Vec<Golden> {
                 corpus.push(Golden {
                     event: NewEvent::from_payload(name, SchemaVersion::new(version), payload),
                     version,
+                    first: nth == 0,
                     read: Everything::from_json(name_of_today, today)
                         .unwrap()
                         .unwrap(),
@@ -192,7 +196,8 @@ fn name() -> SubscriptionName {
 
 async fn check<B: Backend>(store: Arc<B>) {
     let corpus = corpus();
-    assert_eq!(corpus.len(), 3 * Everything::EVENTS.len());
+    let firsts = corpus.iter().filter(|golden| golden.first).count();
+    assert_eq!(firsts, 3 * Everything::EVENTS.len());
     fill(&*store, &corpus).await;
     let expected: Vec<_> = corpus.iter().map(|golden| golden.read.clone()).collect();
 
@@ -229,6 +234,7 @@ async fn check<B: Backend>(store: Arc<B>) {
 
     let mut orders: Vec<String> = corpus
         .iter()
+        .filter(|golden| golden.first)
         .map(|golden| order_of(&golden.event))
         .collect();
     orders.sort();
@@ -248,7 +254,7 @@ async fn check<B: Backend>(store: Arc<B>) {
     run(&store, subscription).await;
     for golden in corpus
         .iter()
-        .filter(|golden| matches!(golden.read, Everything::Placed(_)))
+        .filter(|golden| golden.first && matches!(golden.read, Everything::Placed(_)))
     {
         let Everything::Placed(placed) = &golden.read else {
             continue;
