@@ -20,7 +20,6 @@ use uno_core::{
 };
 use uno_events::{EventHandler, Replay, RetryPolicy, Subscription, SubscriptionManager};
 use uno_store_postgres::PgStore;
-use uuid::Uuid;
 
 use super::{Args, Load, OrderPlaced, memory};
 use crate::rounds::{Bound, Table};
@@ -51,17 +50,18 @@ pub(super) async fn measure(
             hook(what);
         }
     }));
-    let mut round = 0;
-    let mut next = || {
-        round += 1;
-        format!("hundred-{round}")
-    };
-    let other = || format!("{}-undisturbed", Uuid::now_v7());
+    let (mut ours, mut base) = (0, 0);
     let row = args.rounds.compare(
         "p99 from commit to handled, one stalled, one panicking, us",
         Bound::AtMost(1.25),
-        async || p99(store, &next(), true).await,
-        async || p99(store, &other(), false).await,
+        async || {
+            ours += 1;
+            p99(store, &format!("disturbed-{ours}"), true).await
+        },
+        async || {
+            base += 1;
+            p99(store, &format!("undisturbed-{base}"), false).await
+        },
     );
     table.push(row.await?);
     let _ = panic::take_hook();
@@ -189,7 +189,7 @@ fn name(run: &str, which: &str) -> Result<SubscriptionName> {
 fn live(
     run: &str,
     which: &str,
-    handler: impl EventHandler<OrderPlaced> + Send + Sync + 'static,
+    handler: impl EventHandler<OrderPlaced> + 'static,
 ) -> Result<Subscription> {
     Ok(Subscription::handler(name(run, which)?, Replay::Safe, handler).start_at_head())
 }
