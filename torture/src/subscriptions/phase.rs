@@ -391,8 +391,14 @@ impl Phase<'_> {
         // Without a fence it is those who wake up too late that must be caught.
         let unfenced = self.plan.control == Some(Control::Unfenced);
         if unfenced || self.plan.disasters == Disasters::Freezes && self.rng.u8(..3) > 0 {
-            // Most of them for longer than a lease.
-            let least = if unfenced { 1.5 } else { 0.5 };
+            // Somebody has to be awake to overtake those who sleep.
+            let awake = self.processes.iter().filter(|one| one.frozen.is_none());
+            if unfenced && awake.count() < 2 {
+                return Ok(());
+            }
+            // Most of them for longer than a lease; without a fence also for as long as it takes to notice that it has run out, and to
+            // write something.
+            let least = if unfenced { 2.0 } else { 0.5 };
             let pause = LEASE.mul_f64(least + (3.0 - least) * self.rng.f64());
             let process = &mut self.processes[which];
             if process.frozen.is_none() {
