@@ -224,7 +224,9 @@ mod tests {
         let mut record = Record::new(1, at(7));
         record.begin(2);
         let stored = r#"{"dropped":[],"generations":[{"live_after":7,"live_to":null,"number":1,"state":"serving","version":1},{"live_after":null,"live_to":null,"number":2,"state":"building","version":2}],"hurry":null,"next":3}"#;
-        assert_eq!(record.encode().as_str(), stored);
+        // The order of fields is another one when somebody has `serde_json` keep it.
+        let fields = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(fields(record.encode().as_str()), fields(stored));
         assert_eq!(
             Record::decode(&Payload::from_json(stored).unwrap()).unwrap(),
             record
