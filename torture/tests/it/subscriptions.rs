@@ -34,7 +34,7 @@ async fn slice(grounds: &Grounds, seed: u64, postgres: bool) -> Figures {
     // Freezes or the server, and then every control, until it is seen: what it does takes a coincidence.
     let first = if postgres { 2 } else { 1 };
     run(grounds, &mut figures, &Plan::draw(seed, first), postgres).await;
-    for number in 0..5 * Plan::ROUND {
+    for number in 0..20 * Plan::ROUND {
         let plan = Plan::draw(seed, number);
         if plan
             .control
