@@ -136,6 +136,7 @@ impl<T> fmt::Debug for HandlerConsumer<T> {
 pub(super) struct TypedTarget<E: EventSet> {
     handler: SharedHandler<E>,
     decoder: Decoder,
+    filter: EventFilter,
 }
 
 impl<E: EventSet> TypedTarget<E> {
@@ -143,14 +144,17 @@ impl<E: EventSet> TypedTarget<E> {
         handler: SharedHandler<E>,
         decoder: Decoder,
     ) -> Result<Self, RegistrationError> {
-        decoder.check::<E>()?;
-        Ok(Self { handler, decoder })
+        Ok(Self {
+            filter: decoder.filter::<E>()?,
+            handler,
+            decoder,
+        })
     }
 }
 
 impl<E: EventSet> Target for TypedTarget<E> {
     fn filter(&self) -> EventFilter {
-        EventFilter::all().names(self.decoder.stored_names::<E>())
+        self.filter.clone()
     }
 
     fn prepare(
