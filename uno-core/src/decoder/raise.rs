@@ -48,6 +48,15 @@ enum Form<'p> {
     Tree(Value),
 }
 
+impl Form<'_> {
+    fn into_tree(self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Text(text) => serde_json::from_str(text),
+            Self::Tree(tree) => Ok(tree),
+        }
+    }
+}
+
 /// What became of a piece.
 enum Arrived<S> {
     Event(S),
@@ -148,7 +157,8 @@ impl<'r> Raise<'r> {
                     Some(Step::Next(step)) => piece = self.step(piece, |payload| step(payload))?,
                     Some(Step::Split { parts, split }) => {
                         let (name, from) = (piece.name.clone().into_owned(), piece.version);
-                        let found = self.guarded(&name, from, || split(self.tree(piece)?))?;
+                        let found =
+                            self.guarded(&name, from, || split(piece.payload.into_tree()?))?;
                         let is_declared = |part: &&EventPart| {
                             !parts.iter().any(|(name, version)| {
                                 name.as_str() == part.name() && *version == part.version()
@@ -190,10 +200,7 @@ impl<'r> Raise<'r> {
         };
         event
             .ok_or_else(|| DecodeError::UnknownEvent(self.fault()))?
-            .map_err(|source| DecodeError::Malformed {
-                fault: self.fault(),
-                source: source.into(),
-            })
+            .map_err(|source| self.malformed(source))
     }
 
     /// All steps at once, if they are all between types.
@@ -212,26 +219,16 @@ impl<'r> Raise<'r> {
 
     fn step<'p>(
         &self,
-        mut piece: Piece<'p>,
+        piece: Piece<'p>,
         step: impl FnOnce(Value) -> Result<Value, BoxError>,
     ) -> Result<Piece<'p>, DecodeError> {
-        let (name, from) = (piece.name.clone(), piece.version);
-        let is_part = piece.is_part;
-        let raised = {
-            let payload = std::mem::replace(&mut piece.payload, Form::Tree(Value::Null));
-            let payload = match payload {
-                Form::Text(text) => {
-                    serde_json::from_str(text).map_err(|source| self.malformed(source.into()))?
-                }
-                Form::Tree(tree) => tree,
-            };
-            self.guarded(&name, from, || step(payload))?
-        };
+        let payload = piece.payload.into_tree();
+        let payload = payload.map_err(|source| self.malformed(source))?;
+        let raised = self.guarded(&piece.name, piece.version, || step(payload))?;
         Ok(Piece {
-            name,
-            version: from.next(),
+            version: piece.version.next(),
             payload: Form::Tree(raised),
-            is_part,
+            ..piece
         })
     }
 
@@ -267,13 +264,6 @@ impl<'r> Raise<'r> {
         }
     }
 
-    fn tree(&self, piece: Piece<'_>) -> Result<Value, BoxError> {
-        match piece.payload {
-            Form::Text(text) => Ok(serde_json::from_str(text)?),
-            Form::Tree(tree) => Ok(tree),
-        }
-    }
-
     fn no_upcaster(&self, piece: &Piece<'_>) -> DecodeError {
         DecodeError::NoUpcaster {
             fault: self.fault(),
@@ -291,10 +281,10 @@ impl<'r> Raise<'r> {
         }
     }
 
-    fn malformed(&self, source: BoxError) -> DecodeError {
+    fn malformed(&self, source: serde_json::Error) -> DecodeError {
         DecodeError::Malformed {
             fault: self.fault(),
-            source,
+            source: source.into(),
         }
     }
 
