@@ -156,35 +156,8 @@ pub(crate) async fn load_at<A: Aggregate, B: Backend>(
     stream: &StreamId,
     version: Version,
 ) -> Result<AggregateRoot<A>, LoadError> {
-    let mut root = AggregateRoot::new(id.clone());
-    if version == Version::EMPTY {
-        return Ok(root);
-    }
-    if A::snapshots().is_some()
-        && let Some(snapshot) = find_snapshot(backend, snapshots, stream).await?
-        && snapshot.version() <= version
-        && let Ok(loaded) = from_snapshot(
-            backend,
-            decoder,
-            id,
-            stream,
-            &snapshot,
-            Until::version(version),
-        )
-        .await?
-        && loaded.version() == version
-    {
-        return Ok(loaded);
-    }
-    catch_up(
-        backend,
-        decoder,
-        &mut root,
-        stream,
-        Version::EMPTY.next(),
-        Until::version(version),
-    )
-    .await?;
+    let moment = Moment::Version(version);
+    let root = load_as_of(backend, decoder, snapshots, id, stream, moment).await?;
     if root.version() != version {
         // It has had that version. Whoever has taken events away has to be told of.
         return Err(LoadError::Store(StoreError::Corrupt {
