@@ -180,9 +180,7 @@ impl Catalogue {
     /// As a page in Markdown: the flow, and each event with its fields, versions, samples, publishers and readers.
     #[must_use]
     pub fn to_markdown(&self) -> String {
-        let mut complete = self.clone();
-        complete.complete();
-        markdown::write(&complete)
+        markdown::write(&self.completed())
     }
 
     /// As an AsyncAPI 3 document in JSON, for this version of the application.
@@ -192,9 +190,8 @@ impl Catalogue {
     /// # Errors
     /// Never, as long as serde writes texts and numbers.
     pub fn to_asyncapi(&self, version: &str) -> Result<String, serde_json::Error> {
-        let mut complete = self.clone();
-        complete.complete();
-        let document = event_entry::in_order(asyncapi::document(&complete, version));
+        let document = asyncapi::document(&self.completed(), version);
+        let document = event_entry::in_order(document);
         serde_json::to_string_pretty(&document)
     }
 
@@ -229,9 +226,7 @@ impl Catalogue {
     /// # Errors
     /// Never, as long as serde writes texts and numbers.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let mut sorted = self.clone();
-        sorted.complete();
-        serde_json::to_string_pretty(&sorted)
+        serde_json::to_string_pretty(&self.completed())
     }
 
     /// From JSON, of this program or an older one.
@@ -251,9 +246,14 @@ impl Catalogue {
     /// commands that sagas send. Names are shown as they are, whatever characters they have.
     #[must_use]
     pub fn to_mermaid(&self) -> String {
-        let mut sorted = self.clone();
-        sorted.complete();
-        mermaid::draw(&sorted)
+        mermaid::draw(&self.completed())
+    }
+
+    /// The same, whatever was put into its lists.
+    fn completed(&self) -> Self {
+        let mut completed = self.clone();
+        completed.complete();
+        completed
     }
 
     /// Brings everything into order, and notes with each event who publishes and who handles it.

@@ -63,7 +63,7 @@ impl HandlerEntry {
     /// A handler of the events of a set.
     #[must_use]
     pub fn of<E: EventSet>(name: impl Into<String>) -> Self {
-        Self::new(name, E::EVENTS.iter().map(EventDescriptor::name))
+        Self::new(name, names::<E>())
     }
 }
 
@@ -97,15 +97,13 @@ impl ProjectionEntry {
     /// A read model of documents.
     #[must_use]
     pub fn documents<P: DocumentProjection>() -> Self {
-        let events = P::Event::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(P::NAME, "documents", events)
+        Self::new(P::NAME, "documents", names::<P::Event>())
     }
 
     /// A read model of rows of the user's own.
     #[must_use]
     pub fn rows<P: Projection<B>, B: Backend>() -> Self {
-        let events = P::Event::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(P::NAME, "rows", events)
+        Self::new(P::NAME, "rows", names::<P::Event>())
     }
 }
 
@@ -143,13 +141,8 @@ impl SagaEntry {
     /// The same by what its types say of themselves.
     #[must_use]
     pub fn of<E: EventSet>(name: &str, version: u32, sends: &[CommandDescriptor]) -> Self {
-        let events = E::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(
-            name,
-            version,
-            events,
-            sends.iter().map(CommandDescriptor::name),
-        )
+        let sends = sends.iter().map(CommandDescriptor::name);
+        Self::new(name, version, names::<E>(), sends)
     }
 }
 
@@ -179,9 +172,13 @@ impl AggregateEntry {
     /// An aggregate by what its type says of itself.
     #[must_use]
     pub fn of<A: Aggregate>() -> Self {
-        let events = A::Event::EVENTS.iter().map(EventDescriptor::name);
-        Self::new(A::CATEGORY, events)
+        Self::new(A::CATEGORY, names::<A::Event>())
     }
+}
+
+/// The names that the events of a set are stored under now.
+fn names<E: EventSet>() -> impl Iterator<Item = &'static str> {
+    E::EVENTS.iter().map(EventDescriptor::name)
 }
 
 fn sorted<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Vec<String> {

@@ -94,8 +94,7 @@ pub(super) fn kind(schema: &Value, root: &Value, depth: usize) -> String {
     if let Some(value) = schema.get("const") {
         return value.to_string();
     }
-    let alternatives = |of: Vec<String>| {
-        let mut of: Vec<String> = of.into_iter().collect();
+    let alternatives = |mut of: Vec<String>| {
         of.dedup();
         of.join(" or ")
     };
