@@ -131,10 +131,8 @@ impl<P: DocumentProjection> Documents<P> {
         page: Page,
     ) -> Result<Found<P::Document>, ReadDocumentError> {
         let (finding, page) = (&finding, &page);
-        let is_known = |field: &&dyn crate::AnyField<P::Document>| {
-            field.name() == finding.field && field.shape() == finding.shape
-        };
-        if !P::FIELDS.iter().copied().any(|field| is_known(&field)) {
+        let mut fields = P::FIELDS.iter();
+        if !fields.any(|field| field.name() == finding.field && field.shape() == finding.shape) {
             return Err(not_indexed::<P>(finding.field));
         }
         let read = |generation: Generation| async move {

@@ -90,23 +90,20 @@ impl<P: DocumentProjection, B: Backend> Kind<B> for DocumentKind<P, B> {
                 .backend
                 .scan_documents(&collection, None, DISCARD)
                 .await?;
-            let mut commit = Commit::new();
-            if found.is_empty() {
-                if P::FIELDS.is_empty() {
-                    return Ok(());
-                }
-                // Last: as long as there are documents, it stands there what they are found by.
-                commit.documents = vec![DocumentWrite::remove(FIELDS, &*collection)];
-                return match self.backend.commit(commit).await {
-                    Err(error) if super::is_unknown(&error) => continue,
-                    Err(error) => Err(error.into()),
-                    Ok(_) => Ok(()),
-                };
+            let is_last = found.is_empty();
+            if is_last && P::FIELDS.is_empty() {
+                return Ok(());
             }
             let remove =
                 |found: &uno_core::Document| DocumentWrite::remove(&*collection, found.key());
-            commit.documents = found.iter().map(remove).collect();
+            let mut commit = Commit::new();
+            commit.documents = match is_last {
+                false => found.iter().map(remove).collect(),
+                // As long as there are documents, it stands there what they are found by.
+                true => vec![DocumentWrite::remove(FIELDS, &*collection)],
+            };
             match self.backend.commit(commit).await {
+                Ok(_) if is_last => return Ok(()),
                 Ok(_) => {}
                 // What is left of it is found by the next scan.
                 Err(error) if super::is_unknown(&error) => {}
