@@ -249,9 +249,7 @@ impl<B: Backend> UnoBuilder<B> {
         projection: P,
         options: impl FnOnce(ReadModel<B>) -> ReadModel<B> + Send + 'static,
     ) -> Self {
-        let entry = ProjectionEntry::documents::<P>();
-        self.catalogue.projections.push(entry);
-        self.events.push(P::Event::EVENTS);
+        self.reads(ProjectionEntry::documents::<P>(), P::Event::EVENTS);
         self.read_models.push(Box::new(|backend, manager, decoder| {
             let (log, backend) = (Arc::clone(backend) as _, Arc::clone(backend));
             let (manager, decoder) = (Arc::clone(manager), decoder.clone());
@@ -274,9 +272,7 @@ impl<B: Backend> UnoBuilder<B> {
         projection: P,
         options: impl FnOnce(ReadModel<B>) -> ReadModel<B> + Send + 'static,
     ) -> Self {
-        let entry = ProjectionEntry::rows::<P, B>();
-        self.catalogue.projections.push(entry);
-        self.events.push(P::Event::EVENTS);
+        self.reads(ProjectionEntry::rows::<P, B>(), P::Event::EVENTS);
         self.read_models.push(Box::new(|backend, manager, decoder| {
             let (log, backend) = (Arc::clone(backend) as _, Arc::clone(backend));
             let (manager, decoder) = (Arc::clone(manager), decoder.clone());
@@ -288,9 +284,7 @@ impl<B: Backend> UnoBuilder<B> {
     /// Keeps your own rows in tables that are there once: to rebuild them is your affair. See [`rows`](Self::rows) for the other kind.
     #[must_use]
     pub fn projection<P: Projection<B>>(mut self, projection: P) -> Self {
-        self.events.push(P::Event::EVENTS);
-        let entry = ProjectionEntry::rows::<P, B>();
-        self.catalogue.projections.push(entry);
+        self.reads(ProjectionEntry::rows::<P, B>(), P::Event::EVENTS);
         self.parts.push(Box::new(move |backend, decoder| {
             let name = SubscriptionName::new(P::NAME)?;
             let projector = Projector::new(projection, Arc::clone(backend), decoder.clone())
@@ -406,9 +400,9 @@ impl<B: Backend> UnoBuilder<B> {
         catalogue.add_commands(&commands);
         catalogue.add_queries(&queries);
         #[cfg(feature = "saga")]
-        for saga in &sagas {
-            saga.describe(&mut catalogue);
-        }
+        catalogue
+            .sagas
+            .extend(sagas.iter().map(|saga| saga.describe()));
         let bus = EventBus::builder().decoder(self.decoder.clone()).build();
         Ok(Uno {
             backend: self.backend,
@@ -451,6 +445,12 @@ fn manager<B: Backend>(
 }
 
 impl<B: Backend> UnoBuilder<B> {
+    /// Tells of a projection and of the events that it reads.
+    fn reads(&mut self, projection: ProjectionEntry, events: &'static [EventDescriptor]) {
+        self.catalogue.projections.push(projection);
+        self.events.push(events);
+    }
+
     fn check_aggregates(&self) -> Result<(), BuildError> {
         for check in &self.aggregates {
             check(&self.decoder)?;

@@ -4,7 +4,7 @@ use std::{any::Any, pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uno_core::{Backend, Decoder, SubscriptionName};
-use uno_cqrs::{Catalogue, CommandBus, CommandWorker, WorkerStatus};
+use uno_cqrs::{CommandBus, CommandWorker, SagaEntry, WorkerStatus};
 use uno_events::{Replay, Subscription};
 use uno_saga::{Saga, SagaCounts, SagaRunner, SagaRunnerStatus};
 
@@ -43,8 +43,8 @@ pub(crate) trait SagaPart<B: Backend>: Send + Sync {
     fn spawn(&self, tasks: &TaskTracker, poll: Duration, stop: &CancellationToken);
     fn queues(&self) -> [String; 2];
     fn status(&self) -> StatusFuture<'_>;
-    /// Adds what the catalogue tells of it.
-    fn describe(&self, catalogue: &mut Catalogue);
+    /// What the catalogue tells of it.
+    fn describe(&self) -> SagaEntry;
     /// The [`SagaRunner`] itself.
     fn runner(&self) -> &(dyn Any + Send + Sync);
 }
@@ -100,8 +100,8 @@ impl<S: Saga, B: Backend> SagaPart<B> for Typed<S, B> {
         })
     }
 
-    fn describe(&self, catalogue: &mut Catalogue) {
-        catalogue.sagas.push(SagaRunner::<S, B>::describe());
+    fn describe(&self) -> SagaEntry {
+        SagaRunner::<S, B>::describe()
     }
 
     fn runner(&self) -> &(dyn Any + Send + Sync) {
