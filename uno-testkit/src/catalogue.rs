@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    env, fmt, fs,
+    fmt, fs,
     io::{self, ErrorKind},
     path::Path,
 };
 
 use uno_cqrs::{Catalogue, CatalogueFindings};
+
+use crate::golden::{self, HOW_TO_WRITE, write_if_new};
 
 /// Panics unless every event of the catalogue is documented, and the files in `folder` are [its pages](Catalogue::pages). With
 /// `UNO_GOLDEN=write` in the environment, it writes the files first.
@@ -42,7 +44,7 @@ pub fn assert_kept(
     version: &str,
     folder: impl AsRef<Path>,
 ) -> CatalogueFindings {
-    let write = env::var("UNO_GOLDEN").is_ok_and(|wanted| wanted == "write");
+    let write = golden::is_to_be_written();
     match check(catalogue, version, folder.as_ref(), write) {
         Ok(findings) => findings,
         Err(faults) => panic!("{faults}"),
@@ -76,9 +78,6 @@ pub fn check(
         false => Err(CatalogueFaults(faults)),
     }
 }
-
-const HOW_TO_WRITE: &str =
-    "run the test with UNO_GOLDEN=write in the environment, and look at the difference";
 
 fn compare(pages: &BTreeMap<String, String>, folder: &Path, faults: &mut Vec<String>) {
     for (name, text) in pages {
@@ -131,14 +130,7 @@ fn write_pages(pages: &BTreeMap<String, String>, folder: &Path) -> io::Result<()
         fs::remove_file(folder.join(name))?;
     }
     for (name, text) in pages {
-        let path = folder.join(name);
-        if fs::read_to_string(&path).is_ok_and(|kept| kept == *text) {
-            continue;
-        }
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(&path, text)?;
+        write_if_new(&folder.join(name), text)?;
     }
     Ok(())
 }

@@ -60,6 +60,8 @@ pub mod processes;
 )]
 pub mod transactional;
 
+#[cfg(feature = "shapes")]
+pub(crate) use self::run::chain;
 pub(crate) use self::run::{judge, two_workers};
 pub use self::{
     case::{Case, CaseFn, CaseFuture, Outcome, cases, log_cases},

@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod faults;
 mod given;
 mod given_projection;
+mod golden;
 mod saga_test;
 #[cfg(feature = "shapes")]
 pub mod shapes;

@@ -6,19 +6,24 @@ mod notation;
 
 use std::{
     collections::BTreeMap,
-    env, fmt, fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use schemars::JsonSchema;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use uno_core::{Decoder, Event, EventDescriptor, NewEvent, RecordedEvent};
 use uno_cqrs::Catalogue;
 
 use self::{
     compare::changes,
     notation::{mismatch, of_schema, to_schema},
+};
+use crate::{
+    conformance::chain,
+    golden::{HOW_TO_WRITE, is_to_be_written, write_if_new},
 };
 
 /// The stored shapes of events, as the code has them now.
@@ -88,7 +93,7 @@ impl EventShapes {
     #[must_use]
     pub fn of<E: Event + JsonSchema>(mut self, samples: impl IntoIterator<Item = E>) -> Self {
         let schema = schemars::SchemaGenerator::default().into_root_schema_for::<E>();
-        let encode = |event: &E| NewEvent::encode(event).map_err(|error| golden::chain(&error));
+        let encode = |event: &E| NewEvent::encode(event).map_err(|error| chain(&error));
         let known = Known {
             descriptor: E::DESCRIPTOR,
             shape: of_schema(&Value::from(schema)),
@@ -113,7 +118,7 @@ impl EventShapes {
     /// When a shape has changed, is not in the folder, or what is stored can't be read: the text says what to do.
     #[track_caller]
     pub fn assert_locked(&self, folder: impl AsRef<Path>) {
-        let write = env::var("UNO_GOLDEN").is_ok_and(|wanted| wanted == "write");
+        let write = is_to_be_written();
         if let Err(faults) = self.check(folder.as_ref(), write) {
             panic!("{faults}");
         }
@@ -269,12 +274,16 @@ impl EventShapes {
     }
 }
 
-const HOW_TO_WRITE: &str =
-    "run the test with UNO_GOLDEN=write in the environment, and look at the difference";
-
 /// Of each stored name, the shape of each version.
 #[derive(Default)]
 struct Lock(BTreeMap<String, BTreeMap<u32, Value>>);
+
+/// As it is written.
+#[derive(Serialize)]
+struct LockFile<'l> {
+    events: &'l BTreeMap<String, BTreeMap<u32, Value>>,
+    format: u32,
+}
 
 impl Lock {
     fn read(path: &Path) -> Result<Self, String> {
@@ -295,21 +304,15 @@ impl Lock {
     }
 
     fn write(&self, path: &Path) -> Result<(), String> {
-        let file = json!({ "format": 1, "events": self.0 });
+        // Not by `json!`: a feature of serde_json that anybody may switch on would change the order.
+        let file = LockFile {
+            events: &self.0,
+            format: 1,
+        };
         let mut text = serde_json::to_string_pretty(&file).map_err(|error| error.to_string())?;
         text.push('\n');
         write_if_new(path, &text).map_err(|error| error.to_string())
     }
-}
-
-fn write_if_new(path: &Path, text: &str) -> std::io::Result<()> {
-    if fs::read_to_string(path).is_ok_and(|before| before == text) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, text)
 }
 
 #[derive(Default)]

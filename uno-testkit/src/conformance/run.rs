@@ -80,7 +80,7 @@ pub(crate) async fn judge(
 }
 
 /// An error with everything that caused it.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -9,6 +9,7 @@ use uno_core::{
 };
 
 use super::{EventShapes, Faults, HOW_TO_WRITE, Lock, PathBuf, mismatch, write_if_new};
+use crate::conformance::chain;
 
 /// What stands before what a stored event is read as.
 const READ_AS: &str = "  -> ";
@@ -261,13 +262,5 @@ pub(super) fn read<E: EventSet>(
             "a stored event can't be read any more: {}",
             chain(&error)
         )),
-    }
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", chain(source)),
-        None => error.to_string(),
     }
 }
