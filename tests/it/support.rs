@@ -29,6 +29,25 @@ macro_rules! on_store {
 }
 pub(crate) use on_store;
 
+/// A macro of suites, on each kind of store: `suite!(name, harness)`.
+macro_rules! on_each_store {
+    ($suite:ident) => {
+        $suite!(
+            memory,
+            crate::conformance::memory::MemoryHarness { gaps: Some(7) }
+        );
+        $suite!(
+            sqlite,
+            crate::sqlite::SqliteHarness {
+                gaps: Some(7),
+                readers: 2
+            }
+        );
+        $suite!(postgres, crate::postgres::PgHarness::plain());
+    };
+}
+pub(crate) use on_each_store;
+
 /// Everything in the log.
 pub(crate) async fn log<B: Backend>(store: &B) -> Vec<Arc<RecordedEvent>> {
     let read = ReadLog::after(Position::START).limit(1_000_000);

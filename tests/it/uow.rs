@@ -102,18 +102,7 @@ macro_rules! suite {
     };
 }
 
-suite!(
-    memory,
-    crate::conformance::memory::MemoryHarness { gaps: Some(7) }
-);
-suite!(
-    sqlite,
-    crate::sqlite::SqliteHarness {
-        gaps: Some(7),
-        readers: 2
-    }
-);
-suite!(postgres, crate::postgres::PgHarness::plain());
+crate::support::on_each_store!(suite);
 
 /// What can be in a file, and in no memory.
 mod files {
