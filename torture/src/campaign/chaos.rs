@@ -51,10 +51,14 @@ async fn end_sessions(field: &Field, rng: &mut Rng) -> Result<()> {
     Ok(())
 }
 
+/// Kills the whole server, and a process of it, in turns that change at random. The whole server comes first and soon, so
+/// that no phase, as short as it may be, goes without.
 async fn kill_server(field: &Field, server: &OwnServer, rng: &mut Rng) -> Result<()> {
+    let mut kills = 0_u32;
     while field.is_going() {
-        sleep(Duration::from_millis(rng.u64(200..2500))).await;
-        if rng.u8(..3) == 0 {
+        let most = if kills == 0 { 500 } else { 2500 };
+        sleep(Duration::from_millis(rng.u64(200..most))).await;
+        if kills > 0 && rng.u8(..3) == 0 {
             server.kill_one(rng).await?;
             field.count("server processes killed", 1);
         } else {
@@ -62,6 +66,7 @@ async fn kill_server(field: &Field, server: &OwnServer, rng: &mut Rng) -> Result
             field.count("servers killed", 1);
             server.start().await?;
         }
+        kills += 1;
     }
     Ok(())
 }
