@@ -146,11 +146,11 @@ impl FromStr for Link {
         let digit = |byte: u8| char::from(byte).to_digit(16);
         let mut bytes = [0; Self::LENGTH];
         if text.len() != 2 * Self::LENGTH {
-            return Err(NotALink);
+            return Err(NotALink(()));
         }
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
             let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else {
-                return Err(NotALink);
+                return Err(NotALink(()));
             };
             *byte = (high << 4 | low) as u8;
         }
@@ -161,7 +161,7 @@ impl FromStr for Link {
 /// A text that is no link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a link has 64 hexadecimal digits")]
-pub struct NotALink;
+pub struct NotALink(());
 
 #[cfg(test)]
 #[path = "link/tests.rs"]

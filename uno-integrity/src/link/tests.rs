@@ -1,6 +1,9 @@
 //! A link is what its documentation says, byte for byte, and another one when anything is another.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use uno_core::{
@@ -91,8 +94,8 @@ fn every_field_counts_and_so_do_their_borders() {
         let list = list
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
-        let list = list.collect();
-        metadata(&|metadata| metadata.with_headers(std::clone::Clone::clone(&list)))
+        let list: BTreeMap<String, String> = list.collect();
+        metadata(&|metadata| metadata.with_headers(list.clone()))
     };
     let tags = |tags: &[&'static str]| {
         let tags: Vec<Arc<str>> = tags.iter().map(|tag| Arc::from(*tag)).collect();
@@ -171,6 +174,6 @@ fn a_link_is_read_as_it_is_written() {
         &text.replace(['0', '1', '2', '3', '4', '5'], "g"),
         &"é".repeat(32),
     ] {
-        assert_eq!(bad.parse::<Link>(), Err(NotALink), "{bad}");
+        assert_eq!(bad.parse::<Link>(), Err(NotALink(())), "{bad}");
     }
 }
