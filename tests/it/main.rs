@@ -8,6 +8,7 @@ mod consumers;
 mod cqrs;
 mod domain;
 mod facade;
+mod integrity;
 mod macros;
 mod postgres;
 mod saga;

@@ -18,6 +18,8 @@ pub use uno_core as core;
 pub use uno_cqrs as cqrs;
 pub use uno_domain as domain;
 pub use uno_events as events;
+#[cfg(feature = "integrity")]
+pub use uno_integrity as integrity;
 #[cfg(feature = "saga")]
 pub use uno_saga as saga;
 #[cfg(feature = "testkit")]

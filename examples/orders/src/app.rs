@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use uno::{cqrs::Catalogue, prelude::*};
+use uno::{
+    cqrs::Catalogue,
+    integrity::{ChainName, HashChain},
+    prelude::*,
+};
 
 use crate::{
     contexts::{inventory::Inventory, orders::Orders, payment::Payments, shipping::Shipping},
@@ -20,14 +24,16 @@ pub fn wire<B: Backend>(
     store: Arc<B>,
     world: &World,
     cooling_off_secs: u32,
-) -> Result<Uno<B>, BuildError> {
+) -> anyhow::Result<Uno<B>> {
+    let chain = chain(&store)?;
     // One process at a time: one that is started again goes on at once with what the one before had in hand.
     let app = Uno::builder(store).instance("orders");
     let app = Orders::with_cooling_off(cooling_off_secs).register(app);
     let app = Payments::register(app);
     let app = Inventory::register(app);
     let app = Shipping::register(app);
-    app.saga::<Fulfilment>()
+    let app = app
+        .saga::<Fulfilment>()
         .documents(OrderSummaries)
         .documents(CustomerTotals)
         .documents(SalesPerMonth)
@@ -42,7 +48,13 @@ pub fn wire<B: Backend>(
             Replay::Safe,
             Analytics::new(Arc::clone(&world.sales)),
         )
-        .build()
+        .subscription(chain.subscription());
+    Ok(app.build()?)
+}
+
+/// The chain in which every event has a link: who changes what was sold, past the application, is found out.
+fn chain<B: Backend>(store: &Arc<B>) -> anyhow::Result<HashChain<B>> {
+    Ok(HashChain::new(ChainName::new("orders")?, Arc::clone(store)))
 }
 
 /// What the application is made of, and which events it has. It is the same on every store.
@@ -73,7 +85,8 @@ pub async fn run<B: Backend>(store: Arc<B>, input: &Input, world: World) -> anyh
         return Ok(false);
     }
 
-    let report = Report::make(&*store, input, &world).await?;
+    let links = chain(&store)?.verifier(store.clone()).verify_all().await?;
+    let report = Report::make(&*store, input, &world, &links).await?;
     print!("{report}");
     println!("{}", report.speed(begun, elapsed));
     Ok(report.is_right())

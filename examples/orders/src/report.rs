@@ -5,7 +5,7 @@ mod tally;
 
 use std::{fmt, time::Duration};
 
-use uno::prelude::*;
+use uno::{integrity::Verification, prelude::*};
 
 use self::tally::Tally;
 use crate::{
@@ -33,7 +33,12 @@ pub struct Report {
 
 impl Report {
     /// Reads everything and checks it.
-    pub async fn make<B: Backend>(store: &B, input: &Input, world: &World) -> anyhow::Result<Self> {
+    pub async fn make<B: Backend>(
+        store: &B,
+        input: &Input,
+        world: &World,
+        links: &Verification,
+    ) -> anyhow::Result<Self> {
         let tally = Tally::of_log(store).await?;
         let summaries = stored::<OrderSummaries, B>(store).await?;
         let customers = stored::<CustomerTotals, B>(store).await?;
@@ -81,6 +86,12 @@ impl Report {
             mails == (t.placed.0, t.cancelled.0),
         );
         check("each sale reported once", reported_sales == t.shipped.0);
+        check(
+            "every event fits its link",
+            links.is_good()
+                && links.waiting() == 0
+                && links.verified() == t.events_after(Position::START) as u64,
+        );
 
         let mut best = customers;
         best.sort_by(|(a, left), (b, right)| {

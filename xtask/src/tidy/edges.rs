@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "uno-saga",
         &["uno-core", "uno-events", "uno-uow", "uno-cqrs"],
     ),
+    ("uno-integrity", &["uno-core", "uno-events"]),
     (
         "uno-testkit",
         &[
