@@ -13,7 +13,7 @@ use std::{
 };
 
 use uno_core::{
-    Decoder, EventFilter, EventSet, RecordedEvent, RegistrationError, SubscriptionName,
+    Decoder, EventFilter, EventSet, Lane, RecordedEvent, RegistrationError, SubscriptionName,
     SubscriptionStore,
 };
 
@@ -264,6 +264,35 @@ impl Subscription {
         &self.name
     }
 
+    /// The lane, of so many, that an event belongs to. One whose key can't be known belongs to that of its stream.
+    ///
+    /// ```
+    /// # use std::{num::NonZeroU16, sync::Arc};
+    /// # use uno_core::{EventFilter, Lane, RecordedEvent, SubscriptionName};
+    /// # use uno_events::{Replay, Subscription};
+    /// # let handler = |_: Arc<RecordedEvent>| async { Ok(()) };
+    /// # let lanes = NonZeroU16::MIN.saturating_add(3);
+    /// let name = SubscriptionName::new("partner-feed")?;
+    /// let by_stream = Subscription::recorded(name, Replay::Safe, EventFilter::all(), handler);
+    /// let is_where_its_stream_is = |event: &Arc<RecordedEvent>| {
+    ///     by_stream.lane_of(event, lanes) == Lane::of(&event.stream().to_string(), lanes)
+    /// };
+    /// # let _ = is_where_its_stream_is;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn lane_of(&self, event: &Arc<RecordedEvent>, lanes: NonZeroU16) -> Lane {
+        let consumer = match &self.feeds {
+            Feeds::Consumer(consumer) => Some(&**consumer),
+            // A handler says nothing of keys.
+            Feeds::Handler(_) => None,
+        };
+        match key_of(self.key.as_ref(), consumer, event) {
+            Some(key) => Lane::of(&key, lanes),
+            None => Lane::of(&event.stream().to_string(), lanes),
+        }
+    }
+
     /// The description that the manager keeps.
     pub(crate) fn prepare(
         self,
@@ -338,14 +367,23 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// The key of an event, if it can be known. One that can't be is found again when the event is handled, and told then.
     pub(crate) fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Option<Cow<'e, str>> {
-        let key = || match &self.key {
-            Some(key) => Ok(Cow::Owned(key(event))),
-            None => self.consumer.key(event),
-        };
-        let key = catch_unwind(AssertUnwindSafe(key)).ok()?.ok()?;
-        let fits = !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control);
-        fits.then_some(key)
+        key_of(self.key.as_ref(), Some(&*self.consumer), event)
     }
+}
+
+fn key_of<'e>(
+    own: Option<&KeyOf>,
+    consumer: Option<&dyn Consumer>,
+    event: &'e Arc<RecordedEvent>,
+) -> Option<Cow<'e, str>> {
+    let key = || match (own, consumer) {
+        (Some(key), _) => Ok(Cow::Owned(key(event))),
+        (None, Some(consumer)) => consumer.key(event),
+        (None, None) => Ok(Cow::Owned(event.stream().to_string())),
+    };
+    let key = catch_unwind(AssertUnwindSafe(key)).ok()?.ok()?;
+    let fits = !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control);
+    fits.then_some(key)
 }
 
 impl fmt::Debug for Prepared {

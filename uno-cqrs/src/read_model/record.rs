@@ -16,7 +16,7 @@ pub(crate) struct Record {
     next: Generation,
     generations: Vec<Entry>,
     /// Those whose rows are being removed. A process that has not noticed yet may still add to them, so each that feeds one removes
-    /// what is there once it has stopped, and whoever begins the next generation for the last time.
+    /// what is there once it has stopped, and whoever begins the next generations.
     dropped: Vec<Generation>,
     /// The one that all others give way to, because it can't get ahead of the one that serves otherwise.
     hurry: Option<Generation>,
@@ -49,6 +49,9 @@ pub enum GenerationState {
 }
 
 impl Record {
+    /// How many of those that were dropped last are swept again when the next generation is begun.
+    const SWEPT_AGAIN: usize = 2;
+
     /// Of a read model that is new, in a log that has come to there.
     pub(crate) fn new(version: u32, head: Position) -> Self {
         Self {
@@ -106,9 +109,11 @@ impl Record {
         readable(GenerationState::Serving).or_else(|| readable(GenerationState::Kept))
     }
 
-    /// Adds one that is being built. The rows of those that were dropped are to be removed before.
+    /// Adds one that is being built. The rows of those that were dropped are to be removed before; those of the last ones are once more the
+    /// next time, since who feeds them may not have noticed yet, and may die before it cleans up.
     pub(crate) fn begin(&mut self, version: u32) -> Generation {
-        self.dropped.clear();
+        let earlier = self.dropped.len().saturating_sub(Self::SWEPT_AGAIN);
+        self.dropped.drain(..earlier);
         let number = self.next;
         self.next = number.next();
         self.generations.push(Entry {
