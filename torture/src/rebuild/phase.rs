@@ -156,11 +156,20 @@ impl Phase<'_> {
         } = *self.plan;
         let done = AtomicBool::new(false);
         let reading = read(Arc::clone(&store.documents), accounts, kills_server, &done);
-        let writing = write(Arc::clone(&store.events), self.rng.fork(), accounts);
+        let written = Arc::new(AtomicBool::new(false));
+        let rng = self.rng.fork();
+        let writing = write(
+            Arc::clone(&store.events),
+            rng,
+            accounts,
+            Arc::clone(&written),
+        );
         let rebuilding = async {
             let rebuilt = self.rebuild_often().await;
-            writing.abort();
-            let rested = match rebuilt {
+            // To its end: an append that is dropped may be carried out when all is believed to be quiet.
+            written.store(true, Ordering::Relaxed);
+            let ended = writing.await.context("the writer panicked");
+            let rested = match rebuilt.and(ended) {
                 Ok(()) => self.come_to_rest().await,
                 failed => failed,
             };
@@ -270,7 +279,7 @@ impl Phase<'_> {
             }
         }
         if kill {
-            self.next_kill = Instant::now() + Duration::from_millis(self.rng.u64(150..1_500));
+            self.next_kill = Instant::now() + Duration::from_millis(self.rng.u64(300..2_000));
         }
         Ok(())
     }
@@ -492,9 +501,14 @@ impl Phase<'_> {
 }
 
 /// Appends all the time, also when everybody else who does has just died.
-fn write(store: Arc<dyn EventStore>, mut rng: Rng, accounts: u64) -> JoinHandle<()> {
+fn write(
+    store: Arc<dyn EventStore>,
+    mut rng: Rng,
+    accounts: u64,
+    done: Arc<AtomicBool>,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
-        loop {
+        while !done.load(Ordering::Relaxed) {
             // One that is refused would be refused to those who serve as well, and they tell.
             let _ = append(&*store, &mut rng, accounts).await;
             sleep(Duration::from_millis(rng.u64(2..10))).await;

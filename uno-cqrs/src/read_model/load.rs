@@ -34,7 +34,7 @@ impl<B: Backend> ReadModel<B> {
     /// Dropping the future is as if the process were killed: what is built so far is kept.
     pub async fn rebuild(&self) -> Result<Switched, RebuildError> {
         let generation = self.begin().await?;
-        self.build(generation).await?;
+        self.build_ours(generation).await?;
         let mut tried = 0;
         loop {
             match self.switch(generation, GenerationState::Building).await {
@@ -54,7 +54,16 @@ impl<B: Backend> ReadModel<B> {
                     return Ok(switched);
                 }
             }
-            self.build(generation).await?;
+            self.build_ours(generation).await?;
+        }
+    }
+
+    /// Builds a generation that was being built a moment ago.
+    async fn build_ours(&self, generation: Generation) -> Result<(), RebuildError> {
+        match self.build(generation).await {
+            // Whoever else has built it to the end has also let it serve, or dropped it.
+            Err(RebuildError::NotBuilding) => Err(RebuildError::Elsewhere(generation)),
+            built => built,
         }
     }
 

@@ -13,7 +13,9 @@ use super::Process;
 use crate::rebuild::books::BOOKS;
 
 /// How long a machine that is busy may take between the one and the other.
-const MOMENT: Duration = Duration::from_millis(60);
+const MOMENT: Duration = Duration::from_millis(100);
+/// How many positions the one that serves goes on meanwhile at least, so that its readers see more.
+const FURTHER: u64 = 40;
 
 /// Builds a generation and swaps it in, as one would who had not thought of what comes between.
 pub(super) async fn unguarded<B: Backend>(
@@ -30,6 +32,18 @@ pub(super) async fn unguarded<B: Backend>(
         };
         if at(generation) < at(serving) {
             continue;
+        }
+        // Others go on meanwhile, which nothing here looks at again.
+        let compared = status.head.get();
+        sleep(MOMENT).await;
+        while model
+            .status()
+            .await?
+            .generations
+            .get(&serving)
+            .is_some_and(|found| found.position.get() < compared + FURTHER)
+        {
+            sleep(MOMENT / 10).await;
         }
         sleep(MOMENT).await;
         let found = store
