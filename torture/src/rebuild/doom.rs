@@ -38,6 +38,14 @@ impl Doom {
         }
     }
 
+    /// After a few batches of a rebuild, each of which is a commit, as is its beginning.
+    pub(crate) fn amid(rng: &mut Rng) -> Self {
+        Self {
+            point: 1,
+            number: rng.u64(3..=6),
+        }
+    }
+
     /// What it is counted as.
     pub(crate) const fn name(self) -> &'static str {
         POINTS[self.point].0

@@ -23,7 +23,7 @@ use uno_core::{ExpectedVersion, StreamAppend, StreamId};
 use uno_store_postgres::{PgOptions, PgStore, SchemaName};
 
 use super::{
-    Control, Plan, Role,
+    Control, Doom, Plan, Role,
     books::CATEGORY,
     evidence::Folder,
     outside::Outside,
@@ -38,6 +38,9 @@ use crate::{campaign::Grounds, judge::Verdict, session::Schema, tally::Tally};
 const LOOK: Duration = Duration::from_millis(5);
 /// How long anything may take that is to come to an end.
 const STANDSTILL: Duration = Duration::from_secs(180);
+/// How long processes that serve are killed while one thing is to be done: then nobody dies until it is, since nothing promises that
+/// those who are killed all the time get anywhere.
+const HARDSHIP: Duration = Duration::from_secs(8);
 /// How many events are appended at once to begin with.
 const FILL: u64 = 500;
 
@@ -88,6 +91,7 @@ pub async fn run_phase(grounds: &Grounds, plan: &Plan, postgres: bool) -> Result
         rng: Rng::with_seed(plan.seed),
         servers: Vec::new(),
         next_kill: Instant::now(),
+        calm_from: Instant::now() + HARDSHIP,
         folder: Folder::default(),
         newest: 1,
     };
@@ -136,6 +140,8 @@ struct Phase<'p> {
     servers: Vec<Process>,
     /// When the next of those that serve is killed.
     next_kill: Instant,
+    /// From when on nobody dies, until the next thing is begun.
+    calm_from: Instant,
     folder: Folder,
     /// The highest generation that has served.
     newest: u32,
@@ -238,18 +244,19 @@ impl Phase<'_> {
     }
 
     fn serve(&mut self, which: u64) -> Result<Process> {
+        let may_die = self.kills();
         let wish = Wish {
             role: Role::Serve,
             which,
             batch: 1,
-            doomed: self.kills() && self.rng.u8(..3) == 0,
+            doom: self.doom(may_die),
         };
-        self.processes.start(wish, &mut self.rng)
+        self.processes.start(wish)
     }
 
     /// In the control of swaps nobody dies: what is looked for is who is faster.
     fn kills(&self) -> bool {
-        self.plan.control != Some(Control::Unguarded)
+        self.plan.control != Some(Control::Unguarded) && Instant::now() < self.calm_from
     }
 
     async fn until_it_is_there(&mut self) -> Result<()> {
@@ -296,17 +303,22 @@ impl Phase<'_> {
             .add("rebuilds by two", two.into());
         let mut deaths = match self.plan.control {
             None => self.rng.u64(2..=7),
-            // One that goes on is what is looked for.
-            Some(Control::Skips) => 3,
+            // One that goes on is what is looked for: the first dies in the middle, and no other.
+            Some(Control::Skips) => 1,
             Some(Control::Unguarded) => 0,
         };
+        self.calm_from = Instant::now() + HARDSHIP;
         let server_dies = self.plan.kills_server && self.rng.bool();
         let mut server_dies = server_dies.then(|| Duration::from_millis(self.rng.u64(50..600)));
         let start = Instant::now();
         let mut builders = Vec::new();
         for which in 0..1 + u64::from(two) {
-            let doomed = deaths > 0 && self.rng.bool();
-            builders.push(self.build(target, which, doomed)?);
+            let amid = self.plan.control == Some(Control::Skips);
+            let doom = match amid {
+                true => Some(Doom::amid(&mut self.rng)),
+                false => self.doom(deaths > 0),
+            };
+            builders.push(self.build(target, which, doom)?);
         }
         let mut next_death = self.next_death();
         while !builders.is_empty() {
@@ -316,7 +328,8 @@ impl Phase<'_> {
                 server_dies = None;
                 self.kill_server().await?;
             }
-            let victim = deaths > 0 && Instant::now() >= next_death;
+            let kills = deaths > 0 && self.plan.control.is_none();
+            let victim = kills && Instant::now() >= next_death;
             let mut victim = victim.then(|| self.rng.usize(..builders.len()));
             for which in (0..builders.len()).rev() {
                 let mut ended = self.processes.look(&mut builders[which])?;
@@ -330,8 +343,8 @@ impl Phase<'_> {
                     Some(Ending::Done) => drop(builders.remove(which)),
                     Some(Ending::Again) => {
                         deaths = deaths.saturating_sub(1);
-                        let doomed = deaths > 0 && self.rng.bool();
-                        builders[which] = self.build(target, which as u64, doomed)?;
+                        let doom = self.doom(deaths > 0);
+                        builders[which] = self.build(target, which as u64, doom)?;
                     }
                 }
             }
@@ -347,14 +360,25 @@ impl Phase<'_> {
         Ok(u64::from(self.newest - before))
     }
 
-    fn build(&mut self, target: u32, which: u64, doomed: bool) -> Result<Process> {
+    /// Half of those who may die do so by themselves, at a point; the others are for us to kill.
+    fn doom(&mut self, may_die: bool) -> Option<Doom> {
+        let by_itself = may_die && self.rng.bool();
+        by_itself.then(|| Doom::draw(&mut self.rng))
+    }
+
+    fn build(&mut self, target: u32, which: u64, doom: Option<Doom>) -> Result<Process> {
+        let batch = match self.plan.control {
+            // Many batches, so that there is a middle.
+            Some(Control::Skips) => usize::try_from(self.plan.events / 16 + 1)?,
+            _ => self.rng.usize(100..1_500),
+        };
         let wish = Wish {
             role: Role::Build(target),
             which,
-            batch: self.rng.usize(100..1_500),
-            doomed,
+            batch,
+            doom,
         };
-        self.processes.start(wish, &mut self.rng)
+        self.processes.start(wish)
     }
 
     /// Some of them come before it has begun, some when all is done.
@@ -424,16 +448,18 @@ impl Phase<'_> {
     /// Has processes do one thing, until one has done it. The first two may die over it.
     async fn has_done(&mut self, role: Role) -> Result<()> {
         let start = Instant::now();
+        self.calm_from = start + HARDSHIP;
         let mut deaths = if self.kills() { self.rng.u64(..=2) } else { 0 };
         while start.elapsed() < STANDSTILL {
+            let may_die = deaths > 0 && role != Role::Settle;
             let wish = Wish {
                 role,
                 which: 0,
                 batch: 1,
-                doomed: deaths > 0 && role != Role::Settle && self.rng.bool(),
+                doom: self.doom(may_die),
             };
-            let mut process = self.processes.start(wish, &mut self.rng)?;
-            let kill = deaths > 0 && !wish.doomed && role != Role::Settle;
+            let mut process = self.processes.start(wish)?;
+            let kill = may_die && wish.doom.is_none();
             let kill = kill.then(|| Instant::now() + Duration::from_millis(self.rng.u64(10..200)));
             deaths = deaths.saturating_sub(1);
             let ended = loop {
@@ -453,7 +479,13 @@ impl Phase<'_> {
                 return Ok(());
             }
         }
-        let how = || format!("{role} has come to no end");
+        let mut stand = Vec::new();
+        for generation in self.outside.record().await?.generations.into_keys() {
+            let name = name_of(generation);
+            let snapshot = self.outside.snapshot(&name, i64::MAX).await?;
+            stand.push(format!("{name} at {:?}", snapshot.lanes));
+        }
+        let how = || format!("{role} has come to no end: {}", stand.join(", "));
         self.processes.verdict.breach("stuck", 1, how);
         Ok(())
     }

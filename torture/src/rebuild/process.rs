@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use fastrand::Rng;
 use tokio::process::{Child, Command};
 
 use super::{Doom, Plan, Role};
@@ -26,7 +25,7 @@ pub(crate) struct Wish {
     /// Which of those of this role it is.
     pub(crate) which: u64,
     pub(crate) batch: usize,
-    pub(crate) doomed: bool,
+    pub(crate) doom: Option<Doom>,
 }
 
 /// A process that was started.
@@ -57,7 +56,7 @@ pub(crate) struct Processes<'p> {
 }
 
 impl Processes<'_> {
-    pub(crate) fn start(&mut self, wish: Wish, rng: &mut Rng) -> Result<Process> {
+    pub(crate) fn start(&mut self, wish: Wish) -> Result<Process> {
         let Plan {
             lanes, accounts, ..
         } = self.plan;
@@ -84,8 +83,8 @@ impl Processes<'_> {
         if let Some(control) = self.plan.control {
             command.args(["--control", control.name()]);
         }
-        if wish.doomed {
-            command.args(["--doom", &Doom::draw(rng).to_string()]);
+        if let Some(doom) = wish.doom {
+            command.args(["--doom", &doom.to_string()]);
         }
         let complaints = OpenOptions::new()
             .append(true)
@@ -121,7 +120,7 @@ impl Processes<'_> {
 
     pub(crate) fn has_ended(&mut self, wish: Wish, status: ExitStatus) -> Ending {
         match (status.signal(), status.code()) {
-            (Some(ABORTED), _) if wish.doomed => {
+            (Some(ABORTED), _) if wish.doom.is_some() => {
                 self.disasters.add(died(wish.role), 1);
                 Ending::Again
             }
