@@ -141,6 +141,9 @@ pub(crate) struct Rebuild {
     /// Forgets the figures of earlier runs with this seed.
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// For how many seconds processes that serve are killed while one thing is to be done, before they are left alone until it is.
+    #[arg(long, default_value_t = rebuild::Plan::HARDSHIP.as_secs())]
+    pub(crate) hardship: u64,
     /// Runs one phase only, to look at it again.
     #[arg(long)]
     pub(crate) phase: Option<u64>,

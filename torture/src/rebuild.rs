@@ -16,7 +16,7 @@ mod reader;
 mod records;
 mod worker;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use anyhow::{Error, bail};
 use fastrand::Rng;
@@ -52,6 +52,8 @@ pub struct Plan {
     pub named: bool,
     /// Whether the database's server is killed now and then, if it is ours.
     pub kills_server: bool,
+    /// How long processes that serve are killed while one thing is to be done; then nobody dies until it is.
+    pub hardship: Duration,
     /// Which rule is broken.
     pub control: Option<Control>,
 }
@@ -120,6 +122,8 @@ impl Plan {
     pub const ROUND: u64 = 6;
     /// How often the read model is rebuilt in a phase.
     pub const REBUILDS: u64 = 10;
+    /// How long processes that serve are killed while one thing is to be done, unless it is said.
+    pub const HARDSHIP: Duration = Duration::from_secs(8);
 
     /// Phase `number` of the campaign with this seed, with so many events to begin with.
     #[must_use]
@@ -152,6 +156,7 @@ impl Plan {
             servers: rng.u64(2..=3),
             named: rng.bool(),
             kills_server: matches!(kind, 1 | 2),
+            hardship: Self::HARDSHIP,
             control,
         }
     }

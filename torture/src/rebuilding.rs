@@ -1,6 +1,6 @@
 //! `uno-torture rebuild`: phases until enough rebuilds were judged, then the table.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use uno_torture::{
@@ -46,6 +46,7 @@ async fn campaign(args: &Rebuild, grounds: &Grounds, seed: u64, store: Store) ->
     {
         let number = args.phase.unwrap_or(figures.phases);
         let mut plan = Plan::draw(seed, number, args.events);
+        plan.hardship = Duration::from_secs(args.hardship);
         if args.phase.is_none() && plan.control.is_none() {
             // As many as are left, but one at least.
             let left = args.rebuilds.saturating_sub(figures.rebuilds());

@@ -38,9 +38,6 @@ use crate::{campaign::Grounds, judge::Verdict, session::Schema, tally::Tally};
 const LOOK: Duration = Duration::from_millis(5);
 /// How long anything may take that is to come to an end.
 const STANDSTILL: Duration = Duration::from_secs(180);
-/// How long processes that serve are killed while one thing is to be done: then nobody dies until it is, since nothing promises that
-/// those who are killed all the time get anywhere.
-const HARDSHIP: Duration = Duration::from_secs(8);
 /// How many events are appended at once to begin with.
 const FILL: u64 = 500;
 
@@ -91,7 +88,7 @@ pub async fn run_phase(grounds: &Grounds, plan: &Plan, postgres: bool) -> Result
         rng: Rng::with_seed(plan.seed),
         servers: Vec::new(),
         next_kill: Instant::now(),
-        calm_from: Instant::now() + HARDSHIP,
+        calm_from: Instant::now() + plan.hardship,
         folder: Folder::default(),
         newest: 1,
     };
@@ -307,7 +304,7 @@ impl Phase<'_> {
             Some(Control::Skips) => 1,
             Some(Control::Unguarded) => 0,
         };
-        self.calm_from = Instant::now() + HARDSHIP;
+        self.calm_from = Instant::now() + self.plan.hardship;
         let server_dies = self.plan.kills_server && self.rng.bool();
         let mut server_dies = server_dies.then(|| Duration::from_millis(self.rng.u64(50..600)));
         let start = Instant::now();
@@ -448,7 +445,7 @@ impl Phase<'_> {
     /// Has processes do one thing, until one has done it. The first two may die over it.
     async fn has_done(&mut self, role: Role) -> Result<()> {
         let start = Instant::now();
-        self.calm_from = start + HARDSHIP;
+        self.calm_from = start + self.plan.hardship;
         let mut deaths = if self.kills() { self.rng.u64(..=2) } else { 0 };
         while start.elapsed() < STANDSTILL {
             let may_die = deaths > 0 && role != Role::Settle;
