@@ -1,4 +1,6 @@
 //! [`Subscription`]: what is to be fed, and how.
+//!
+//! Long because every option of a subscription is a method that is explained where it is.
 
 mod handler_consumer;
 mod retry;
@@ -56,11 +58,15 @@ pub struct Subscription {
     lanes: Option<NonZeroU16>,
     parking: Option<u64>,
     key: Option<KeyOf>,
+    rests: Vec<RestOf>,
     feeds: Feeds,
 }
 
 /// What an event is about.
 type KeyOf = Box<dyn Fn(&RecordedEvent) -> String + Send + Sync>;
+
+/// How long a lane is to rest.
+type RestOf = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// What a subscription feeds. A handler becomes a consumer once the manager gives it a decoder and a checkpoint store.
 enum Feeds {
@@ -162,6 +168,7 @@ impl Subscription {
             lanes: None,
             parking: Some(Self::PARKED_LIMIT),
             key: None,
+            rests: Vec::new(),
             feeds,
         }
     }
@@ -234,6 +241,16 @@ impl Subscription {
     #[must_use]
     pub fn no_parking(mut self) -> Self {
         self.parking = None;
+        self
+    }
+
+    /// Has each lane rest for as long as this says, after every batch that it has handled; not at all while it says zero. Said more than once,
+    /// the longest rest counts. A lane that rests holds nothing but its lease, and is woken when it is to stop or to pause.
+    ///
+    /// It is what gives way to something more urgent. An event that is being retried by itself waits as its [policy](Self::retry) says.
+    #[must_use]
+    pub fn rest(mut self, rest: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.rests.push(Box::new(rest));
         self
     }
 
@@ -325,6 +342,7 @@ impl Subscription {
             lanes: self.lanes,
             parking: self.parking,
             key: self.key,
+            rests: self.rests,
             consumer,
         })
     }
@@ -361,6 +379,7 @@ pub(crate) struct Prepared {
     /// How many events may be parked; `None`: it stops instead.
     pub(crate) parking: Option<u64>,
     key: Option<KeyOf>,
+    rests: Vec<RestOf>,
     pub(crate) consumer: Arc<dyn Consumer>,
 }
 
@@ -368,6 +387,12 @@ impl Prepared {
     /// The key of an event, if it can be known. One that can't be is found again when the event is handled, and told then.
     pub(crate) fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Option<Cow<'e, str>> {
         key_of(self.key.as_ref(), Some(&*self.consumer), event)
+    }
+
+    /// For how long a lane is to rest now.
+    pub(crate) fn rest(&self) -> Duration {
+        let rests = self.rests.iter().map(|rest| rest());
+        rests.max().unwrap_or(Duration::ZERO)
     }
 }
 
