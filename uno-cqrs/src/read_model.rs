@@ -28,7 +28,7 @@ use self::{
     kind::{DocumentKind, Kind, RowKind},
     record::{CATALOGUE, Entry, Record},
     serving::load as load_record,
-    way::{GivesWay, Way},
+    way::Way,
 };
 use crate::{DocumentProjection, Generation, VersionedProjection};
 
@@ -395,10 +395,9 @@ impl<B: Backend> ReadModel<B> {
 
     /// What feeds a generation.
     fn feed_of(&self, generation: Generation) -> Result<Subscription, ReadModelError> {
-        let consumer = self.kind.consumer(generation);
-        let consumer = GivesWay::new(consumer, generation, self.way.clone());
-        let name = self.subscription_of(generation)?;
-        let subscription = Subscription::new(name, Replay::Safe, Arc::new(consumer));
+        let (name, way) = (self.subscription_of(generation)?, self.way.clone());
+        let subscription = Subscription::new(name, Replay::Safe, self.kind.consumer(generation))
+            .rest(move || way.rest_of(generation));
         Ok((self.subscription)(subscription))
     }
 

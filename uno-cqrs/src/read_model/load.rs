@@ -35,14 +35,14 @@ impl<B: Backend> ReadModel<B> {
     pub async fn rebuild(&self) -> Result<Switched, RebuildError> {
         let generation = self.begin().await?;
         self.build_ours(generation).await?;
-        let mut tried = 0;
+        let (mut tried, mut said) = (0, None);
         loop {
             match self.switch(generation, GenerationState::Building).await {
                 // The log has gone on meanwhile.
                 Err(RebuildError::NotCaughtUp { .. }) if tried < SWAPS => {
                     tried += 1;
                     if tried % PATIENCE == 0 {
-                        self.hurry(generation).await?;
+                        self.hurry(generation, &mut said).await?;
                     }
                 }
                 // Whoever else has built it to the end has also let it serve.

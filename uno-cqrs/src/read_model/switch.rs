@@ -6,13 +6,16 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
 use uno_core::{
     AsOf, Backend, Checkpoint, CheckpointWrite, CommitError, Fence, Lane, LaneRecord, Position,
     ReadLog, RecordedEvent, SubscriptionName,
 };
 use uno_events::Subscription;
 
-use super::{Changed, GenerationState, ReadModel, RebuildError, ServingError, is_unknown};
+use super::{
+    Changed, GenerationState, ReadModel, RebuildError, ServingError, is_unknown, way::RENEWAL,
+};
 use crate::Generation;
 
 /// How often it is tried to go back before the one who asked is told.
@@ -71,14 +74,14 @@ impl<B: Backend> ReadModel<B> {
             .filter(|entry| entry.state == GenerationState::Kept && entry.version == self.version);
         let newest = kept.map(|entry| entry.number).max();
         let newest = newest.ok_or(RebuildError::NothingKept)?;
-        let mut tried = 0;
+        let (mut tried, mut said) = (0, None);
         loop {
             match self.switch(newest, GenerationState::Kept).await {
                 // It is fed by its subscription, perhaps in another process, and nearly there.
                 Err(RebuildError::NotCaughtUp { .. }) if tried < RETURNS => {
                     tried += 1;
                     if tried % 10 == 0 {
-                        self.hurry(newest).await?;
+                        self.hurry(newest, &mut said).await?;
                     }
                 }
                 switched => {
@@ -227,16 +230,24 @@ impl<B: Backend> ReadModel<B> {
         }
     }
 
-    /// Lets the others give way to a generation that does not get ahead of them.
-    pub(super) async fn hurry(&self, generation: Generation) -> Result<(), RebuildError> {
-        self.change(|record| {
-            Ok(if record.let_hurry(generation) {
-                Changed::With(None, ())
-            } else {
-                Changed::Not(())
-            })
-        })
-        .await?;
+    /// Lets the others give way to a generation that does not get ahead of them, unless that was said a moment ago.
+    pub(super) async fn hurry(
+        &self,
+        generation: Generation,
+        said: &mut Option<Instant>,
+    ) -> Result<(), RebuildError> {
+        if said.is_some_and(|said| said.elapsed() < RENEWAL) {
+            return Ok(());
+        }
+        *said = Some(Instant::now());
+        let (revision, mut record) = self.existing().await?;
+        record.let_hurry(generation);
+        match self.backend.commit(self.put(&record, revision)).await {
+            // Another change was faster, or it is not known: the next one comes soon enough.
+            Ok(_) | Err(CommitError::Stale(_)) => {}
+            Err(error) if is_unknown(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.sync().await
     }
 
