@@ -22,7 +22,17 @@ pub fn wire<B: Backend>(
     cooling_off_secs: u32,
 ) -> Result<Uno<B>, BuildError> {
     // One process at a time: one that is started again goes on at once with what the one before had in hand.
-    let app = Uno::builder(store).instance("orders");
+    wire_as("orders", store, world, cooling_off_secs)
+}
+
+/// The same, for a process of this name: to be beside another one it needs a name of its own.
+pub fn wire_as<B: Backend>(
+    name: &str,
+    store: Arc<B>,
+    world: &World,
+    cooling_off_secs: u32,
+) -> Result<Uno<B>, BuildError> {
+    let app = Uno::builder(store).instance(name);
     let app = Orders::with_cooling_off(cooling_off_secs).register(app);
     let app = Payments::register(app);
     let app = Inventory::register(app);
@@ -73,7 +83,7 @@ pub async fn run<B: Backend>(store: Arc<B>, input: &Input, world: World) -> anyh
         return Ok(false);
     }
 
-    let report = Report::make(&*store, input, &world).await?;
+    let report = Report::make(&store, input, &world).await?;
     print!("{report}");
     println!("{}", report.speed(begun, elapsed));
     Ok(report.is_right())
