@@ -6,9 +6,12 @@ use uno_core::{
     Backend, Decoder, EventStore as _, LaneClaim, LaneRelease, LeaseOwner, LeaseStore as _,
     Receipt, SubscriptionName,
 };
-use uno_cqrs::{Documents, Generation, ReadModel};
+use uno_cqrs::{Documents, Generation, ReadModel, RebuildError};
 use uno_events::SubscriptionManager;
-use uno_testkit::conformance::{BackendHarness, Harness};
+use uno_testkit::{
+    conformance::{BackendHarness, Harness},
+    faults::{Call, Fault, FaultStore, at_every},
+};
 
 use super::tally::{Process, Tallies, events, folded, stored};
 use crate::support::{
@@ -117,6 +120,118 @@ pub(super) async fn a_wait_that_a_swap_comes_into_is_for_the_one_that_serves_the
     let (seen, ()) = tokio::join!(wait, release);
     assert_eq!(seen, before + 1, "what was waited for is read");
     manager.stop_all().await;
+}
+
+/// What a process that dies does to a read model that another one feeds.
+const DEATHS: [(Call, Fault); 9] = [
+    (Call::Commit, Fault::CrashBefore),
+    (Call::Commit, Fault::CrashAfter),
+    (Call::Commit, Fault::Unavailable),
+    (Call::Commit, Fault::UnknownStored),
+    (Call::Commit, Fault::UnknownLost),
+    (Call::Commit, Fault::Conflict),
+    (Call::LoadDocuments, Fault::CrashAfter),
+    (Call::ListLanes, Fault::CrashAfter),
+    (Call::ScanDocuments, Fault::CrashAfter),
+];
+
+pub(super) async fn a_return_that_is_killed_anywhere_is_made_or_not_made<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    events(&**store, 30).await;
+    let sound = Process::<_, 1>::started(store).await;
+    in_time(sound.model.rebuild()).await.unwrap();
+    let serving = || async { sound.model.serving().generation().await.unwrap() };
+    let mut met = 0;
+    for (call, fault) in DEATHS {
+        let back = |number, faults| {
+            let (faulty, sound, serving) =
+                (FaultStore::new(Arc::clone(store), faults), &sound, &serving);
+            async move {
+                let context = format!("{call:?} {number}: {fault:?}");
+                let before = serving().await;
+                let calls = on(Arc::new(faulty), call, &context, |dying| async move {
+                    dying.roll_back().await.map(drop)
+                })
+                .await;
+                // It is made or not, and can be made by somebody else.
+                if serving().await == before {
+                    in_time(sound.model.roll_back()).await.unwrap();
+                }
+                assert_ne!(serving().await, before, "{context}");
+                in_time(sound.manager.until_idle()).await.unwrap();
+                let expected = folded(&**store, 1).await;
+                for generation in [Generation::FIRST, SECOND] {
+                    let found = stored(&**store, generation).await;
+                    assert_eq!(found, expected, "{context}, {generation}");
+                }
+                slip_in(&**store, "a1", 1).await;
+                calls
+            }
+        };
+        met += at_every(call, fault, back).await;
+    }
+    assert!(
+        met >= 8,
+        "each return reads, compares, and commits once: {met}"
+    );
+    sound.manager.stop_all().await;
+}
+
+pub(super) async fn a_drop_that_is_killed_anywhere_leaves_nothing_in_the_end<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    events(&**store, 30).await;
+    let sound = Process::<_, 1>::started(store).await;
+    let mut met = 0;
+    for (call, fault) in DEATHS {
+        let drop_one = |number, faults| {
+            let (faulty, sound) = (FaultStore::new(Arc::clone(store), faults), &sound);
+            async move {
+                let context = format!("{call:?} {number}: {fault:?}");
+                let old = in_time(sound.model.rebuild()).await.unwrap().from();
+                let calls = on(Arc::new(faulty), call, &context, |dying| async move {
+                    dying.drop_generation(old).await
+                })
+                .await;
+                in_time(sound.model.drop_generation(old)).await.unwrap();
+                let left = stored(&**store, old).await;
+                assert!(left.is_empty(), "{context}: {left:?}");
+                let gone = sound.model.roll_back().await;
+                assert!(
+                    matches!(gone, Err(RebuildError::NothingKept)),
+                    "{context}: {gone:?}"
+                );
+                calls
+            }
+        };
+        met += at_every(call, fault, drop_one).await;
+    }
+    assert!(met >= 12, "each drop commits twice at least: {met}");
+    sound.manager.stop_all().await;
+}
+
+/// Has a process do something to the read model and die over it, or be told that the store was away; how many calls of the kind it made.
+async fn on<B: Backend, F: Future<Output = Result<(), RebuildError>>>(
+    faulty: Arc<FaultStore<B>>,
+    call: Call,
+    context: &str,
+    what: impl FnOnce(Arc<ReadModel<FaultStore<B>>>) -> F,
+) -> u64 {
+    let Process { model, manager } = Process::<_, 1>::new(&faulty);
+    tokio::select! {
+        done = in_time(what(Arc::new(model))) => if let Err(error) = done {
+            assert!(error.is_transient(), "{context}: {error:?}");
+        },
+        () = faulty.crashed() => {}
+    }
+    let calls = faulty.calls(call);
+    drop(manager);
+    calls
 }
 
 /// A process that asks often whether there is a lane to be had.
