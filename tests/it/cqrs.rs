@@ -15,10 +15,12 @@ mod lanes;
 mod layers;
 mod once;
 mod outbox;
+mod poison;
 mod queries;
 mod rebuild;
 mod rebuild_noise;
 mod rows;
+mod swaps;
 mod tally;
 mod teller;
 mod told;
@@ -52,6 +54,13 @@ macro_rules! suite {
             crate::support::on_store!($harness; super::campaign:
                 rebuilds_under_load_are_folds_of_the_log_whatever_is_killed
                 a_reader_that_does_not_ask_again_is_caught);
+            crate::support::on_store!($harness; super::poison:
+                a_key_that_fails_is_parked_and_mended_by_a_rebuild);
+            crate::support::on_store!($harness; super::swaps:
+                generations_that_four_lanes_feed_are_swapped_back_and_forth
+                a_wait_that_a_swap_comes_into_is_for_the_one_that_serves_then
+                a_return_that_is_killed_anywhere_is_made_or_not_made
+                a_drop_that_is_killed_anywhere_leaves_nothing_in_the_end);
             crate::support::on_store!($harness; super::rebuild:
                 a_rebuilt_read_model_is_a_fold_of_the_log
                 reads_never_fail_and_never_mix_while_it_is_rebuilt
@@ -141,6 +150,13 @@ macro_rules! databases {
             crate::support::on_store!($harness; super::campaign:
                 rebuilds_under_load_are_folds_of_the_log_whatever_is_killed
                 a_reader_that_does_not_ask_again_is_caught);
+            crate::support::on_store!($harness; super::poison:
+                a_key_that_fails_is_parked_and_mended_by_a_rebuild);
+            crate::support::on_store!($harness; super::swaps:
+                generations_that_four_lanes_feed_are_swapped_back_and_forth
+                a_wait_that_a_swap_comes_into_is_for_the_one_that_serves_then
+                a_return_that_is_killed_anywhere_is_made_or_not_made
+                a_drop_that_is_killed_anywhere_leaves_nothing_in_the_end);
             crate::support::on_store!($harness; super::rebuild:
                 a_rebuilt_read_model_is_a_fold_of_the_log
                 reads_never_fail_and_never_mix_while_it_is_rebuilt

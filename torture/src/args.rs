@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use uno_torture::{saga::Doom, subscriptions};
+use uno_torture::{rebuild, saga::Doom, subscriptions};
 
 /// Tries to break the stores, and looks from outside whether it did.
 #[derive(Debug, Parser)]
@@ -28,6 +28,11 @@ pub(crate) enum Campaign {
     /// Runs the subscriptions of that campaign, until standard input ends. Used by it.
     #[command(hide = true)]
     Subscriber(Subscriber),
+    /// Rebuilds a read model under load, with processes that die; a run with a seed that was used before goes on from there.
+    Rebuild(Rebuild),
+    /// Serves, builds, or drops in that campaign. Used by it.
+    #[command(hide = true)]
+    Modeller(Modeller),
     /// Runs the application of the campaign against sagas, until standard input ends. Used by that campaign.
     #[command(hide = true)]
     Shopkeeper(Shopkeeper),
@@ -115,6 +120,30 @@ pub(crate) struct Subscriptions {
     /// Forgets the figures of earlier runs with this seed.
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Runs one phase only, to look at it again.
+    #[arg(long)]
+    pub(crate) phase: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rebuild {
+    /// How many rebuilds are to be judged, on each store, over all runs with this seed.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) rebuilds: u64,
+    /// How many events there are before the first rebuild of a phase; more come all the time.
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) events: u64,
+    /// On which store; on each unless given.
+    #[arg(long)]
+    pub(crate) store: Option<Store>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Forgets the figures of earlier runs with this seed.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// For how many seconds processes that serve are killed while one thing is to be done, before they are left alone until it is.
+    #[arg(long, default_value_t = rebuild::Plan::HARDSHIP.as_secs())]
+    pub(crate) hardship: u64,
     /// Runs one phase only, to look at it again.
     #[arg(long)]
     pub(crate) phase: Option<u64>,
@@ -214,4 +243,38 @@ pub(crate) struct Subscriber {
     /// How it is to end.
     #[arg(long)]
     pub(crate) doom: Option<subscriptions::Doom>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Modeller {
+    /// Where notes are, and the store if it is a file.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// The schema of the store, in the database that `DATABASE_URL` names.
+    #[arg(long)]
+    pub(crate) schema: Option<String>,
+    /// What it is for.
+    #[arg(long)]
+    pub(crate) role: rebuild::Role,
+    /// How many lanes feed a generation.
+    #[arg(long)]
+    pub(crate) lanes: std::num::NonZeroU16,
+    /// How many events a rebuild projects at once.
+    #[arg(long)]
+    pub(crate) batch: usize,
+    /// How many accounts there are.
+    #[arg(long)]
+    pub(crate) accounts: u64,
+    /// What it is called, if its lanes are to be had at once by who comes after it.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The database's server may be away.
+    #[arg(long)]
+    pub(crate) server_dies: bool,
+    /// Which rule is broken.
+    #[arg(long)]
+    pub(crate) control: Option<rebuild::Control>,
+    /// How it is to end.
+    #[arg(long)]
+    pub(crate) doom: Option<rebuild::Doom>,
 }

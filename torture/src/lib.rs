@@ -15,6 +15,7 @@ pub mod figures;
 pub mod ids;
 pub mod judge;
 pub mod ledger;
+pub mod rebuild;
 pub mod saga;
 pub mod sequence;
 pub mod server;

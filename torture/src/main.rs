@@ -9,6 +9,7 @@
 mod args;
 mod judging;
 mod logging;
+mod rebuilding;
 mod selling;
 mod single;
 mod subscribing;
@@ -45,6 +46,8 @@ fn run(args: Args) -> Result<bool> {
             Campaign::Shopkeeper(shopkeeper) => selling::keep_shop(shopkeeper).await,
             Campaign::Subscriptions(subscriptions) => subscribing::run(subscriptions).await,
             Campaign::Subscriber(subscriber) => subscribing::subscribe(subscriber).await,
+            Campaign::Rebuild(rebuild) => rebuilding::run(rebuild).await,
+            Campaign::Modeller(modeller) => rebuilding::model(modeller).await,
             Campaign::Judge(judge) => judging::run(judge).await,
         }
     })

@@ -28,7 +28,7 @@ use self::{
     kind::{DocumentKind, Kind, RowKind},
     record::{CATALOGUE, Entry, Record},
     serving::load as load_record,
-    way::{GivesWay, Way},
+    way::Way,
 };
 use crate::{DocumentProjection, Generation, VersionedProjection};
 
@@ -253,11 +253,7 @@ impl<B: Backend> ReadModel<B> {
         for generation in &ours {
             if !fed.contains(generation) {
                 let name = self.subscription_of(*generation)?;
-                let consumer = self.kind.consumer(*generation);
-                let consumer = GivesWay::new(consumer, *generation, self.way.clone());
-                let subscription =
-                    Subscription::new(name.clone(), Replay::Safe, Arc::new(consumer));
-                match self.manager.subscribe((self.subscription)(subscription)) {
+                match self.manager.subscribe(self.feed_of(*generation)?) {
                     // A call before this one was dropped on its way to starting it.
                     Ok(()) | Err(SubscriptionError::Duplicate(_)) => {}
                     Err(error) => return Err(error.into()),
@@ -271,6 +267,10 @@ impl<B: Backend> ReadModel<B> {
             self.manager
                 .unsubscribe(&self.subscription_of(generation)?)
                 .await?;
+            if record.entry(generation).is_none() {
+                // It may be long ago that it was dropped.
+                self.kind.discard(generation).await?;
+            }
             fed.remove(&generation);
         }
         // By everybody who notices, and after it was let go of: the last one who fed it leaves nothing behind.
@@ -299,7 +299,6 @@ impl<B: Backend> ReadModel<B> {
     /// # Errors
     /// When it does not come there in time or has stopped, when the receipt is from another log, or the store can't be read.
     pub async fn wait_for(&self, receipt: &Receipt, timeout: Duration) -> Result<(), RebuildError> {
-        // A swap during the wait does no harm: it is refused unless the new one has come as far.
         let generation = self.serving().generation().await?;
         if !self.fed.lock().await.contains(&generation) {
             self.sync().await?;
@@ -313,7 +312,15 @@ impl<B: Backend> ReadModel<B> {
             Err(WaitError::Stopped { .. }) if self.serving().generation().await? != generation => {
                 Box::pin(self.wait_for(receipt, timeout)).await
             }
-            waited => Ok(waited?),
+            waited => {
+                waited?;
+                // A swap from here on does no harm: it is refused unless the new one has come as far. One during the wait does: the old
+                // one may have come there only after it, and before the new one.
+                if self.serving().generation().await? == generation {
+                    return Ok(());
+                }
+                Box::pin(self.wait_for(receipt, timeout)).await
+            }
         }
     }
 
@@ -384,6 +391,14 @@ impl<B: Backend> ReadModel<B> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// What feeds a generation.
+    fn feed_of(&self, generation: Generation) -> Result<Subscription, ReadModelError> {
+        let (name, way) = (self.subscription_of(generation)?, self.way.clone());
+        let subscription = Subscription::new(name, Replay::Safe, self.kind.consumer(generation))
+            .rest(move || way.rest_of(generation));
+        Ok((self.subscription)(subscription))
     }
 
     fn subscription_of(&self, generation: Generation) -> Result<SubscriptionName, ReadModelError> {

@@ -1,4 +1,6 @@
 //! [`Subscription`]: what is to be fed, and how.
+//!
+//! Long because every option of a subscription is a method that is explained where it is.
 
 mod handler_consumer;
 mod retry;
@@ -13,7 +15,7 @@ use std::{
 };
 
 use uno_core::{
-    Decoder, EventFilter, EventSet, RecordedEvent, RegistrationError, SubscriptionName,
+    Decoder, EventFilter, EventSet, Lane, RecordedEvent, RegistrationError, SubscriptionName,
     SubscriptionStore,
 };
 
@@ -56,11 +58,15 @@ pub struct Subscription {
     lanes: Option<NonZeroU16>,
     parking: Option<u64>,
     key: Option<KeyOf>,
+    rests: Vec<RestOf>,
     feeds: Feeds,
 }
 
 /// What an event is about.
 type KeyOf = Box<dyn Fn(&RecordedEvent) -> String + Send + Sync>;
+
+/// How long a lane is to rest.
+type RestOf = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// What a subscription feeds. A handler becomes a consumer once the manager gives it a decoder and a checkpoint store.
 enum Feeds {
@@ -162,6 +168,7 @@ impl Subscription {
             lanes: None,
             parking: Some(Self::PARKED_LIMIT),
             key: None,
+            rests: Vec::new(),
             feeds,
         }
     }
@@ -237,6 +244,16 @@ impl Subscription {
         self
     }
 
+    /// Has each lane rest for as long as this says, after every batch that it has handled; not at all while it says zero. Said more than once,
+    /// the longest rest counts. A lane that rests holds nothing but its lease, and is woken when it is to stop or to pause.
+    ///
+    /// It is what gives way to something more urgent. An event that is being retried by itself waits as its [policy](Self::retry) says.
+    #[must_use]
+    pub fn rest(mut self, rest: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.rests.push(Box::new(rest));
+        self
+    }
+
     /// How often, and after which waits, an event that could not be handled is tried again.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
@@ -262,6 +279,35 @@ impl Subscription {
     #[must_use]
     pub fn name(&self) -> &SubscriptionName {
         &self.name
+    }
+
+    /// The lane, of so many, that an event belongs to. One whose key can't be known belongs to that of its stream.
+    ///
+    /// ```
+    /// # use std::{num::NonZeroU16, sync::Arc};
+    /// # use uno_core::{EventFilter, Lane, RecordedEvent, SubscriptionName};
+    /// # use uno_events::{Replay, Subscription};
+    /// # let handler = |_: Arc<RecordedEvent>| async { Ok(()) };
+    /// # let lanes = NonZeroU16::MIN.saturating_add(3);
+    /// let name = SubscriptionName::new("partner-feed")?;
+    /// let by_stream = Subscription::recorded(name, Replay::Safe, EventFilter::all(), handler);
+    /// let is_where_its_stream_is = |event: &Arc<RecordedEvent>| {
+    ///     by_stream.lane_of(event, lanes) == Lane::of(&event.stream().to_string(), lanes)
+    /// };
+    /// # let _ = is_where_its_stream_is;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn lane_of(&self, event: &Arc<RecordedEvent>, lanes: NonZeroU16) -> Lane {
+        let consumer = match &self.feeds {
+            Feeds::Consumer(consumer) => Some(&**consumer),
+            // A handler says nothing of keys.
+            Feeds::Handler(_) => None,
+        };
+        match key_of(self.key.as_ref(), consumer, event) {
+            Some(key) => Lane::of(&key, lanes),
+            None => Lane::of(&event.stream().to_string(), lanes),
+        }
     }
 
     /// The description that the manager keeps.
@@ -296,6 +342,7 @@ impl Subscription {
             lanes: self.lanes,
             parking: self.parking,
             key: self.key,
+            rests: self.rests,
             consumer,
         })
     }
@@ -332,20 +379,36 @@ pub(crate) struct Prepared {
     /// How many events may be parked; `None`: it stops instead.
     pub(crate) parking: Option<u64>,
     key: Option<KeyOf>,
+    rests: Vec<RestOf>,
     pub(crate) consumer: Arc<dyn Consumer>,
 }
 
 impl Prepared {
     /// The key of an event, if it can be known. One that can't be is found again when the event is handled, and told then.
     pub(crate) fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Option<Cow<'e, str>> {
-        let key = || match &self.key {
-            Some(key) => Ok(Cow::Owned(key(event))),
-            None => self.consumer.key(event),
-        };
-        let key = catch_unwind(AssertUnwindSafe(key)).ok()?.ok()?;
-        let fits = !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control);
-        fits.then_some(key)
+        key_of(self.key.as_ref(), Some(&*self.consumer), event)
     }
+
+    /// For how long a lane is to rest now.
+    pub(crate) fn rest(&self) -> Duration {
+        let rests = self.rests.iter().map(|rest| rest());
+        rests.max().unwrap_or(Duration::ZERO)
+    }
+}
+
+fn key_of<'e>(
+    own: Option<&KeyOf>,
+    consumer: Option<&dyn Consumer>,
+    event: &'e Arc<RecordedEvent>,
+) -> Option<Cow<'e, str>> {
+    let key = || match (own, consumer) {
+        (Some(key), _) => Ok(Cow::Owned(key(event))),
+        (None, Some(consumer)) => consumer.key(event),
+        (None, None) => Ok(Cow::Owned(event.stream().to_string())),
+    };
+    let key = catch_unwind(AssertUnwindSafe(key)).ok()?.ok()?;
+    let fits = !key.is_empty() && key.len() <= 1_024 && !key.chars().any(char::is_control);
+    fits.then_some(key)
 }
 
 impl fmt::Debug for Prepared {

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use uno_core::{Backend, EventDescriptor, StoreError};
-use uno_cqrs::{Catalogue, CommandBus, QueryBus};
+use uno_cqrs::{Catalogue, CommandBus, QueryBus, ReadModel};
 use uno_events::{EventBus, Subscription, SubscriptionManager};
 
 #[cfg(feature = "saga")]
@@ -67,6 +67,18 @@ impl<B: Backend> Uno<B> {
     /// When the store can't be reached or written, or newer code has migrated it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.backend.migrate().await
+    }
+
+    /// Its read models, by themselves: for a tool that rebuilds one beside an application that runs elsewhere. Once one has let another
+    /// generation serve it is fed here as well, until the application is dropped.
+    pub fn read_models(&self) -> impl Iterator<Item = &Arc<ReadModel<B>>> {
+        self.read_models.iter().map(|part| &part.model)
+    }
+
+    /// The subscriptions that feed them, to be [stopped](SubscriptionManager::stop_all) when such a tool is done.
+    #[must_use]
+    pub fn subscriptions(&self) -> &SubscriptionManager {
+        &self.manager
     }
 
     /// Starts everything: subscriptions, sagas and workers, and what feeds read models. One that was built by an older version of its code

@@ -34,7 +34,7 @@ usage: cargo xtask <command>
   fix               formats, and applies what clippy can mend by itself
   tidy              the rules of this workspace that no other tool knows
   test [-- args]    all tests, with a PostgreSQL and a Chromium; args go to the test runner
-  torture campaign  tries to break the stores: log, cancel or duel, with --help for what each takes
+  torture campaign  tries to break the stores: log, cancel, duel, saga, subscriptions or rebuild; --help says what each takes
   cases N           property tests of old events and codecs, with N cases
   pg -- command     runs a command with a throw-away PostgreSQL in DATABASE_URL
 ";

@@ -25,9 +25,19 @@ pub fn wire<B: Backend>(
     world: &World,
     cooling_off_secs: u32,
 ) -> anyhow::Result<Uno<B>> {
-    let chain = chain(&store)?;
     // One process at a time: one that is started again goes on at once with what the one before had in hand.
-    let app = Uno::builder(store).instance("orders");
+    wire_as("orders", store, world, cooling_off_secs)
+}
+
+/// The same, for a process of this name: to be beside another one it needs a name of its own.
+pub fn wire_as<B: Backend>(
+    name: &str,
+    store: Arc<B>,
+    world: &World,
+    cooling_off_secs: u32,
+) -> anyhow::Result<Uno<B>> {
+    let chain = chain(&store)?;
+    let app = Uno::builder(store).instance(name);
     let app = Orders::with_cooling_off(cooling_off_secs).register(app);
     let app = Payments::register(app);
     let app = Inventory::register(app);
@@ -86,7 +96,7 @@ pub async fn run<B: Backend>(store: Arc<B>, input: &Input, world: World) -> anyh
     }
 
     let links = chain(&store)?.verifier(store.clone()).verify_all().await?;
-    let report = Report::make(&*store, input, &world, &links).await?;
+    let report = Report::make(&store, input, &world, &links).await?;
     print!("{report}");
     println!("{}", report.speed(begun, elapsed));
     Ok(report.is_right())

@@ -8,7 +8,8 @@
 //! 3. [`fulfilment`] is the saga that takes a placed order to the customer, or undoes everything;
 //! 4. [`read_models`] keeps documents to look at, and [`outside`] talks to the rest of the world;
 //! 5. [`import`] sends the orders in, and [`report`] adds up what came of them and checks it;
-//! 6. [`http`] serves the same application to browsers and programs, and [`serve`] starts and stops it.
+//! 6. [`http`] serves the same application to browsers and programs, and [`serve`] starts and stops it;
+//! 7. [`rebuild`] builds read models anew, also while it is being served.
 
 mod app;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod money;
 mod old;
 mod outside;
 mod read_models;
+mod rebuild;
 mod report;
 mod serve;
 mod store;
@@ -59,6 +61,8 @@ enum Instead {
     Describe(Describe),
     /// Serves the application over HTTP, with a page that shows what happens as it happens.
     Serve(serve::Options),
+    /// Builds read models anew from the log beside those that serve, and lets them serve; also while the application runs elsewhere.
+    Rebuild(rebuild::Options),
 }
 
 /// In which form.
@@ -126,6 +130,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         );
         return on_store(arguments, "shop", options).await;
     }
+    if let Some(Instead::Rebuild(options)) = &arguments.instead {
+        anyhow::ensure!(
+            !arguments.fresh,
+            "--fresh would remove the events that read models are built from"
+        );
+        let input = input::Input::load(arguments.input.as_deref())?;
+        return on_store(arguments, &input.name, options).await;
+    }
     let input = input::Input::load(arguments.input.as_deref())?;
     on_store(arguments, &input.name, &input).await
 }
@@ -138,6 +150,12 @@ trait Job {
 impl Job for input::Input {
     async fn run<B: Backend>(&self, store: Arc<B>, world: store::World) -> anyhow::Result<bool> {
         app::run(store, self, world).await
+    }
+}
+
+impl Job for rebuild::Options {
+    async fn run<B: Backend>(&self, store: Arc<B>, world: store::World) -> anyhow::Result<bool> {
+        rebuild::run(store, self, world).await
     }
 }
 

@@ -3,9 +3,13 @@
 mod chart;
 mod tally;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use uno::{integrity::Verification, prelude::*};
+use uno::{
+    cqrs::{Generation, Serving},
+    integrity::Verification,
+    prelude::*,
+};
 
 use self::tally::Tally;
 use crate::{
@@ -34,12 +38,12 @@ pub struct Report {
 impl Report {
     /// Reads everything and checks it.
     pub async fn make<B: Backend>(
-        store: &B,
+        store: &Arc<B>,
         input: &Input,
         world: &World,
         links: &Verification,
     ) -> anyhow::Result<Self> {
-        let tally = Tally::of_log(store).await?;
+        let tally = Tally::of_log(&**store).await?;
         let summaries = stored::<OrderSummaries, B>(store).await?;
         let customers = stored::<CustomerTotals, B>(store).await?;
         let months = stored::<SalesPerMonth, B>(store).await?;
@@ -129,14 +133,25 @@ impl Report {
     }
 }
 
-/// The documents of a projection, all of them, by key.
+/// The documents of a projection, all of them, by key: of the generation that serves.
 async fn stored<P: DocumentProjection, B: Backend>(
-    store: &B,
+    store: &Arc<B>,
 ) -> anyhow::Result<Vec<(String, P::Document)>> {
+    let serving = Serving::new(Arc::clone(store) as _, P::NAME, P::VERSION);
+    serving
+        .read(|generation| collected::<P, B>(store, generation))
+        .await
+}
+
+async fn collected<P: DocumentProjection, B: Backend>(
+    store: &Arc<B>,
+    generation: Generation,
+) -> anyhow::Result<Vec<(String, P::Document)>> {
+    let collection = generation.name_of(P::NAME);
     let mut documents: Vec<(String, P::Document)> = Vec::new();
     loop {
         let after = documents.last().map(|(key, _)| key.as_str());
-        let page = store.scan_documents(P::NAME, after, 1000).await?;
+        let page = store.scan_documents(&collection, after, 1000).await?;
         if page.is_empty() {
             return Ok(documents);
         }

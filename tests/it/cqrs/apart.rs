@@ -10,7 +10,10 @@ use uno_store_postgres::{PgStore, PgTx};
 use uno_store_sqlite::{SqliteStore, SqliteTx};
 use uno_testkit::conformance::Harness;
 
-use super::tally::{Process, events, folded, stored};
+use super::{
+    poison::{self, Mendable},
+    tally::{Process, events, folded, stored},
+};
 use crate::support::{account::AccountEvent, log, rest::in_time};
 
 fn sqlite() -> crate::sqlite::SqliteHarness {
@@ -70,26 +73,29 @@ async fn log_in_postgres_and_read_model_in_sqlite_and_the_reverse() {
 #[derive(Debug)]
 struct Cents {
     table: String,
+    mendable: Mendable,
 }
 
 impl Cents {
-    fn new() -> Self {
+    fn new(mendable: &Mendable) -> Self {
         Self {
             table: "cents".to_owned(),
+            mendable: mendable.clone(),
         }
     }
 
-    fn upsert(&self, event: &Envelope<AccountEvent>, number: [&str; 2]) -> (String, String, i64) {
-        let cents = match event.event() {
-            AccountEvent::Opened(_) => 0,
-            AccountEvent::Moved(moved) => moved.cents,
-        };
+    fn upsert(
+        &self,
+        event: &Envelope<AccountEvent>,
+        number: [&str; 2],
+    ) -> Result<(String, String, i64), BoxError> {
+        let cents = self.mendable.cents(event.event())?;
         let (table, [one, two]) = (&self.table, number);
         let sql = format!(
             "INSERT INTO {table} (account, cents) VALUES ({one}, {two}) \
              ON CONFLICT (account) DO UPDATE SET cents = {table}.cents + excluded.cents"
         );
-        (sql, event.stream().key().to_owned(), cents)
+        Ok((sql, event.stream().key().to_owned(), cents))
     }
 }
 
@@ -106,7 +112,7 @@ macro_rules! cents {
                 tx: &mut $tx,
             ) -> Result<(), BoxError> {
                 <Cents as InSchema<$tx>>::enter(tx).await?;
-                let (sql, account, cents) = self.upsert(event, $numbers);
+                let (sql, account, cents) = self.upsert(event, $numbers)?;
                 let upsert = sqlx::query(AssertSqlSafe(sql)).bind(account).bind(cents);
                 upsert.execute(tx.connection()).await?;
                 Ok(())
@@ -117,6 +123,7 @@ macro_rules! cents {
             fn of_generation(&self, generation: Generation) -> Self {
                 Self {
                     table: generation.table("cents").into_owned(),
+                    mendable: self.mendable.clone(),
                 }
             }
 
@@ -247,7 +254,14 @@ where
         Arc::clone(store),
         Arc::clone(&manager),
     );
-    let model = ReadModel::rows(Cents::new(), log, rows, feeder, Decoder::new()).unwrap();
+    let model = ReadModel::rows(
+        Cents::new(&Mendable::default()),
+        log,
+        rows,
+        feeder,
+        Decoder::new(),
+    )
+    .unwrap();
     let quick = RetryPolicy::new()
         .retries(1)
         .base(Duration::from_micros(10));
@@ -288,11 +302,13 @@ where
         "it stops, and says so"
     );
     let status = manager.status().await;
+    let why: Vec<String> = status
+        .iter()
+        .filter_map(|status| Some(status.state().failure()?.to_string()))
+        .collect();
     assert!(
-        status
-            .iter()
-            .any(|status| status.state().failure().is_some()),
-        "{status:?}"
+        matches!(&why[..], [why] if why.contains("cents_g2")),
+        "it says which table is missing: {why:?}"
     );
     assert!(read().await.is_err());
     // A rebuild mends it, with what came meanwhile.
@@ -309,6 +325,22 @@ where
     in_time(manager.until_idle()).await.unwrap();
     assert_eq!(read().await.unwrap(), expected(&**store).await);
     manager.stop_all().await;
+}
+
+/// Rows of which one can't be written.
+async fn bad_row<B: ByHand>(store: &Arc<B>)
+where
+    Cents: VersionedProjection<B>,
+{
+    let (manager, mendable) = (poison::manager(store), Mendable::default());
+    let (log, feeder) = (Arc::clone(store) as _, Arc::clone(&manager));
+    let projection = Cents::new(&mendable);
+    let model = ReadModel::rows(projection, log, Arc::clone(store), feeder, Decoder::new());
+    let read = async |account: &str| {
+        let cents = store.table("serving_cents").await.unwrap();
+        cents.get(account).copied()
+    };
+    poison::one_bad_key(store, model.unwrap(), &manager, || mendable.mend(), read).await;
 }
 
 impl InSchema<SqliteTx> for Cents {
@@ -332,6 +364,22 @@ async fn tables_of_ones_own_are_rebuilt_in_sqlite() {
     let (store, guard) = sqlite().open().await.unwrap();
     tables(&store).await;
     sqlite().close(guard).await;
+}
+
+#[tokio::test]
+async fn a_row_that_fails_is_parked_and_mended_by_a_rebuild_in_sqlite() {
+    let (store, guard) = sqlite().open().await.unwrap();
+    bad_row(&store).await;
+    sqlite().close(guard).await;
+}
+
+#[tokio::test]
+async fn a_row_that_fails_is_parked_and_mended_by_a_rebuild_in_postgres() {
+    let harness = crate::postgres::PgHarness::plain();
+    let (store, guard) = harness.open().await.unwrap();
+    bad_row(&store).await;
+    drop(store);
+    harness.close(guard).await;
 }
 
 #[tokio::test]

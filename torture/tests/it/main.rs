@@ -7,6 +7,7 @@
 )]
 
 mod forgotten;
+mod rebuild;
 mod restart;
 mod subscriptions;
 mod tampering;

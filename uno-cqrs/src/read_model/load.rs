@@ -34,15 +34,15 @@ impl<B: Backend> ReadModel<B> {
     /// Dropping the future is as if the process were killed: what is built so far is kept.
     pub async fn rebuild(&self) -> Result<Switched, RebuildError> {
         let generation = self.begin().await?;
-        self.build(generation).await?;
-        let mut tried = 0;
+        self.build_ours(generation).await?;
+        let (mut tried, mut said) = (0, None);
         loop {
             match self.switch(generation, GenerationState::Building).await {
                 // The log has gone on meanwhile.
                 Err(RebuildError::NotCaughtUp { .. }) if tried < SWAPS => {
                     tried += 1;
                     if tried % PATIENCE == 0 {
-                        self.hurry(generation).await?;
+                        self.hurry(generation, &mut said).await?;
                     }
                 }
                 // Whoever else has built it to the end has also let it serve.
@@ -54,7 +54,16 @@ impl<B: Backend> ReadModel<B> {
                     return Ok(switched);
                 }
             }
-            self.build(generation).await?;
+            self.build_ours(generation).await?;
+        }
+    }
+
+    /// Builds a generation that was being built a moment ago.
+    async fn build_ours(&self, generation: Generation) -> Result<(), RebuildError> {
+        match self.build(generation).await {
+            // Whoever else has built it to the end has also let it serve, or dropped it.
+            Err(RebuildError::NotBuilding) => Err(RebuildError::Elsewhere(generation)),
+            built => built,
         }
     }
 

@@ -1,12 +1,13 @@
 //! [`RebuildProgress`]: how far a rebuild has come.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use uno_core::Position;
 
 use crate::Generation;
 
-/// How far a rebuild has come, as the process that runs it sees it.
+/// How far a rebuild has come, as the process that runs it sees it. It is told in a line, such as
+/// `generation 2: 40 % of the log, 2000 events in 10 s, about 15 s to go`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RebuildProgress {
     pub(super) generation: Generation,
@@ -75,6 +76,26 @@ impl RebuildProgress {
     }
 }
 
+impl fmt::Display for RebuildProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = (self.fraction() * 100.0).floor();
+        let (events, seconds) = (self.events, self.elapsed.as_secs());
+        let generation = self.generation;
+        write!(
+            f,
+            "generation {generation}: {percent} % of the log, {events} events in {seconds} s"
+        )?;
+        match self.remaining() {
+            None => Ok(()),
+            // What is less than a second is soon over, and rounded down would say that it is.
+            Some(rest) => {
+                let rest = rest.as_secs() + u64::from(rest.subsec_nanos() > 0);
+                write!(f, ", about {rest} s to go")
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +131,34 @@ mod tests {
         check(50, 100, 100, 10, 1.0, Some(0));
         // The end of the log that was last seen is behind.
         check(0, 30, 20, 1, 1.0, Some(0));
+    }
+
+    #[test]
+    fn it_is_told_in_a_line() {
+        let at = |number| Position::new(number).unwrap();
+        let told = |position, millis| {
+            let progress = RebuildProgress {
+                generation: Generation::FIRST.next(),
+                from: Position::START,
+                position: at(position),
+                head: at(5000),
+                events: position,
+                elapsed: Duration::from_millis(millis),
+            };
+            progress.to_string()
+        };
+        assert_eq!(
+            told(2000, 10_200),
+            "generation 2: 40 % of the log, 2000 events in 10 s, about 16 s to go"
+        );
+        assert_eq!(told(0, 0), "generation 2: 0 % of the log, 0 events in 0 s");
+        assert_eq!(
+            told(4999, 1000),
+            "generation 2: 99 % of the log, 4999 events in 1 s, about 1 s to go"
+        );
+        assert_eq!(
+            told(5000, 1000),
+            "generation 2: 100 % of the log, 5000 events in 1 s, about 0 s to go"
+        );
     }
 }

@@ -16,10 +16,18 @@ pub(crate) struct Record {
     next: Generation,
     generations: Vec<Entry>,
     /// Those whose rows are being removed. A process that has not noticed yet may still add to them, so each that feeds one removes
-    /// what is there once it has stopped, and whoever begins the next generation for the last time.
+    /// what is there once it has stopped, and whoever begins the next generations.
     dropped: Vec<Generation>,
     /// The one that all others give way to, because it can't get ahead of the one that serves otherwise.
-    hurry: Option<Generation>,
+    hurry: Option<Hurry>,
+}
+
+/// A generation that is in a hurry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hurry {
+    pub(crate) generation: Generation,
+    /// Another number each time that somebody says so: who sees the same one for long takes it that nobody does any more.
+    pub(crate) beat: u64,
 }
 
 /// A generation that is there.
@@ -49,6 +57,9 @@ pub enum GenerationState {
 }
 
 impl Record {
+    /// How many of those that were dropped last are swept again when the next generation is begun.
+    const SWEPT_AGAIN: usize = 2;
+
     /// Of a read model that is new, in a log that has come to there.
     pub(crate) fn new(version: u32, head: Position) -> Self {
         Self {
@@ -106,9 +117,11 @@ impl Record {
         readable(GenerationState::Serving).or_else(|| readable(GenerationState::Kept))
     }
 
-    /// Adds one that is being built. The rows of those that were dropped are to be removed before.
+    /// Adds one that is being built. The rows of those that were dropped are to be removed before; those of the last ones are once more the
+    /// next time, since who feeds them may not have noticed yet, and may die before it cleans up.
     pub(crate) fn begin(&mut self, version: u32) -> Generation {
-        self.dropped.clear();
+        let earlier = self.dropped.len().saturating_sub(Self::SWEPT_AGAIN);
+        self.dropped.drain(..earlier);
         let number = self.next;
         self.next = number.next();
         self.generations.push(Entry {
@@ -121,12 +134,13 @@ impl Record {
         number
     }
 
-    /// Lets all others give way to this one. Whether that is new.
-    pub(crate) fn let_hurry(&mut self, generation: Generation) -> bool {
-        self.hurry.replace(generation) != Some(generation)
+    /// Lets all others give way to this one, from now on for a while.
+    pub(crate) fn let_hurry(&mut self, generation: Generation) {
+        let beat = self.hurry.map_or(0, |hurry| hurry.beat).wrapping_add(1);
+        self.hurry = Some(Hurry { generation, beat });
     }
 
-    pub(crate) fn hurries(&self) -> Option<Generation> {
+    pub(crate) fn hurries(&self) -> Option<Hurry> {
         self.hurry
     }
 
@@ -151,7 +165,7 @@ impl Record {
     pub(crate) fn drop_generation(&mut self, number: Generation) {
         self.generations.retain(|entry| entry.number != number);
         self.dropped.push(number);
-        self.hurry = self.hurry.filter(|hurries| *hurries != number);
+        self.hurry = self.hurry.filter(|hurry| hurry.generation != number);
     }
 
     pub(crate) fn dropped(&self) -> &[Generation] {
@@ -231,5 +245,12 @@ mod tests {
             Record::decode(&Payload::from_json(stored).unwrap()).unwrap(),
             record
         );
+        record.let_hurry(Generation::FIRST.next());
+        record.let_hurry(Generation::FIRST.next());
+        let hurry = &fields(record.encode().as_str())["hurry"];
+        assert_eq!(hurry, &fields(r#"{"generation":2,"beat":2}"#));
+        assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+        record.drop_generation(Generation::FIRST.next());
+        assert_eq!(record.hurries(), None);
     }
 }

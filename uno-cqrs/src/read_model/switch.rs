@@ -1,11 +1,21 @@
 //! Letting another generation serve, and dropping those that do not.
 
-use uno_core::{
-    AsOf, Backend, Checkpoint, CheckpointWrite, CommitError, Fence, Lane, LaneRecord, Position,
-    ReadLog, StoreError, SubscriptionName,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+    sync::Arc,
 };
 
-use super::{Changed, GenerationState, ReadModel, RebuildError, ServingError, is_unknown};
+use tokio::time::Instant;
+use uno_core::{
+    AsOf, Backend, Checkpoint, CheckpointWrite, CommitError, Fence, Lane, LaneRecord, Position,
+    ReadLog, RecordedEvent, SubscriptionName,
+};
+use uno_events::Subscription;
+
+use super::{
+    Changed, GenerationState, ReadModel, RebuildError, ServingError, is_unknown, way::RENEWAL,
+};
 use crate::Generation;
 
 /// How often it is tried to go back before the one who asked is told.
@@ -64,14 +74,14 @@ impl<B: Backend> ReadModel<B> {
             .filter(|entry| entry.state == GenerationState::Kept && entry.version == self.version);
         let newest = kept.map(|entry| entry.number).max();
         let newest = newest.ok_or(RebuildError::NothingKept)?;
-        let mut tried = 0;
+        let (mut tried, mut said) = (0, None);
         loop {
             match self.switch(newest, GenerationState::Kept).await {
                 // It is fed by its subscription, perhaps in another process, and nearly there.
                 Err(RebuildError::NotCaughtUp { .. }) if tried < RETURNS => {
                     tried += 1;
                     if tried % 10 == 0 {
-                        self.hurry(newest).await?;
+                        self.hurry(newest, &mut said).await?;
                     }
                 }
                 switched => {
@@ -123,8 +133,8 @@ impl<B: Backend> ReadModel<B> {
 
     /// Lets `to`, which is in this state, serve, if it has come as far as the one that serves.
     ///
-    /// Both checkpoints are guarded in the transaction, by moving them to where they are: so neither generation gets ahead between the
-    /// comparison and the swap. A subscription that commits a batch at the same time takes it again.
+    /// It has if it has handled every event that the other one has, whichever lanes they are of. All checkpoints are guarded in the
+    /// transaction, by moving them to where they are: so neither generation gets ahead between the comparison and the swap. A subscription that commits a batch at the same time takes it again.
     pub(super) async fn switch(
         &self,
         to: Generation,
@@ -139,8 +149,11 @@ impl<B: Backend> ReadModel<B> {
             {
                 return Ok(switched);
             }
-            let serving = record.serving().map(|entry| entry.number);
+            let serving = record.serving().copied();
             let serving = serving.ok_or_else(|| ServingError::Unknown(self.name.to_owned()))?;
+            // Which events are of which of its lanes is known of code of our version only.
+            let is_known = serving.version == self.version;
+            let serving = serving.number;
             match record.entry(to) {
                 Some(entry) if entry.state == wanted => {}
                 _ => return Err(RebuildError::NotKept(to)),
@@ -166,31 +179,37 @@ impl<B: Backend> ReadModel<B> {
                     events: parked,
                 });
             }
-            // Readers may have seen what the lane did that is furthest ahead.
             let at = |place: &Place| place.checkpoint.unwrap_or(Checkpoint::start(epoch));
             let seen = old.iter().map(at).max_by_key(Checkpoint::position);
             let seen = seen.unwrap_or(Checkpoint::start(epoch));
             let reached = new.iter().map(at).min_by_key(Checkpoint::position);
             let reached = reached.unwrap_or(seen);
-            if reached.position() < seen.position()
-                && self.concerns(reached.position(), seen.position()).await?
-            {
+            let between = self
+                .between(
+                    Side::of(self.feed_of(serving)?, &old),
+                    Side::of(self.feed_of(to)?, &new),
+                    is_known,
+                )
+                .await?;
+            let Between::Owed(owing) = between else {
                 return Err(RebuildError::NotCaughtUp {
                     generation: to,
                     reached: reached.position(),
                     serving: seen.position(),
                 });
-            }
-            // Nothing between a lane of the new one that is behind and there concerns it, so it has come as far.
+            };
+            // Nothing between a lane of the new one that is behind and there is of that lane, so it has come as far; unless it owes
+            // something that the old one has not done either.
             let further = |place: &Place| {
                 let at = at(place);
-                if at.position() < seen.position() {
+                if at.position() < seen.position() && !owing.contains(&place.lane) {
                     seen
                 } else {
                     at
                 }
             };
             let ahead = new.iter().map(further).max_by_key(Checkpoint::position);
+            let ahead = ahead.filter(|ahead| ahead.position() > seen.position());
             let ahead = ahead.unwrap_or(seen);
             let switched = record.switch(to, ahead.position());
             let mut commit = self.put(&record, revision);
@@ -211,26 +230,54 @@ impl<B: Backend> ReadModel<B> {
         }
     }
 
-    /// Lets the others give way to a generation that does not get ahead of them.
-    pub(super) async fn hurry(&self, generation: Generation) -> Result<(), RebuildError> {
-        self.change(|record| {
-            Ok(if record.let_hurry(generation) {
-                Changed::With(None, ())
-            } else {
-                Changed::Not(())
-            })
-        })
-        .await?;
+    /// Lets the others give way to a generation that does not get ahead of them, unless that was said a moment ago.
+    pub(super) async fn hurry(
+        &self,
+        generation: Generation,
+        said: &mut Option<Instant>,
+    ) -> Result<(), RebuildError> {
+        if said.is_some_and(|said| said.elapsed() < RENEWAL) {
+            return Ok(());
+        }
+        *said = Some(Instant::now());
+        let (revision, mut record) = self.existing().await?;
+        record.let_hurry(generation);
+        match self.backend.commit(self.put(&record, revision)).await {
+            // Another change was faster, or it is not known: the next one comes soon enough.
+            Ok(_) | Err(CommitError::Stale(_)) => {}
+            Err(error) if is_unknown(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.sync().await
     }
 
-    /// Whether there are events after one position and up to another that this projection reads.
-    async fn concerns(&self, after: Position, to: Position) -> Result<bool, StoreError> {
-        let read = ReadLog::after(after)
-            .as_of(AsOf::Position(to))
-            .filter(self.kind.filter())
-            .limit(1);
-        Ok(!self.log.read_log(read).await?.events().is_empty())
+    /// What a new generation has not done, up to where the lane of the old one is that is furthest ahead. What a lane only passes over is
+    /// not saved at once, and is nothing that anybody could have read.
+    async fn between(&self, old: Side, new: Side, is_known: bool) -> Result<Between, RebuildError> {
+        let (mut owing, seen) = (BTreeSet::new(), old.furthest());
+        let mut after = new.least();
+        while after < seen {
+            let read = ReadLog::after(after)
+                .as_of(AsOf::Position(seen))
+                .filter(self.kind.filter());
+            let page = self.log.read_log(read).await?;
+            for event in page.events() {
+                let (lane, has_done) = new.look(event);
+                if has_done {
+                    continue;
+                }
+                // Readers may have seen whatever the old one may have done.
+                if !is_known || old.look(event).1 {
+                    return Ok(Between::Missed);
+                }
+                owing.insert(lane);
+            }
+            match page.scanned() {
+                Some((position, _)) => after = position,
+                None => break,
+            }
+        }
+        Ok(Between::Owed(owing))
     }
 
     /// How far a generation has come: the lane of it that is furthest behind.
@@ -260,6 +307,58 @@ impl<B: Backend> ReadModel<B> {
             });
         }
         Ok(places)
+    }
+}
+
+/// What a new generation has not done.
+enum Between {
+    /// Something that the old one has.
+    Missed,
+    /// Nothing that the old one has; these lanes have events that neither has handled.
+    Owed(BTreeSet<Lane>),
+}
+
+/// Where the lanes of a generation are, and which events are whose.
+struct Side {
+    feed: Subscription,
+    lanes: BTreeMap<Lane, Position>,
+}
+
+impl Side {
+    fn of(feed: Subscription, places: &[Place]) -> Self {
+        let place = |place: &Place| {
+            let at = place.checkpoint.map(|found| found.position());
+            (place.lane, at.unwrap_or(Position::START))
+        };
+        Self {
+            feed,
+            lanes: places.iter().map(place).collect(),
+        }
+    }
+
+    fn least(&self) -> Position {
+        self.lanes
+            .values()
+            .copied()
+            .min()
+            .unwrap_or(Position::START)
+    }
+
+    fn furthest(&self) -> Position {
+        self.lanes
+            .values()
+            .copied()
+            .max()
+            .unwrap_or(Position::START)
+    }
+
+    /// Of which lane an event is, and whether that has come past it.
+    fn look(&self, event: &Arc<RecordedEvent>) -> (Lane, bool) {
+        let count = u16::try_from(self.lanes.len()).ok();
+        let count = count.and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
+        let lane = self.feed.lane_of(event, count);
+        let at = self.lanes.get(&lane);
+        (lane, at.is_some_and(|at| *at >= event.position()))
     }
 }
 

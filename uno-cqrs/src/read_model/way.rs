@@ -1,80 +1,98 @@
-//! [`GivesWay`]: a consumer that leaves pauses when another generation is to get ahead of its own.
+//! [`Way`]: whether feeders leave pauses, so that another generation gets ahead of theirs.
 
 use std::{
-    borrow::Cow,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use uno_core::{EventFilter, RecordedEvent};
-use uno_events::{Batch, ConsumeError, Consumer};
+use tokio::time::Instant;
 
+use super::record::Hurry;
 use crate::Generation;
 
-/// How long it pauses after each batch. Long enough for a page and a swap to come in between, and short for readers.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long a lane rests after each batch. Long enough for a page and a swap to come in between, and short for readers.
+const REST: Duration = Duration::from_millis(20);
 
-/// Whom to give way to, as this process knows: a number, or 0.
+/// For how long others give way to a generation of which they hear nothing new. Many times as long as it takes to
+/// [say again](RENEWAL) that it is in a hurry: who does not has died.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often somebody who waits for a generation says again that it is in a hurry.
+pub(super) const RENEWAL: Duration = Duration::from_secs(2);
+
+/// Whom to give way to, as this process knows. Nothing but fairness depends on it.
+///
+/// By this process's own clock, from when it first saw what the record says: so clocks need not agree, and who died in a hurry slows
+/// nobody for long.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Way(Arc<AtomicU32>);
+pub(super) struct Way(Arc<Mutex<Option<Heard>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    hurry: Hurry,
+    until: Instant,
+}
 
 impl Way {
-    pub(super) fn set(&self, hurries: Option<Generation>) {
-        self.0
-            .store(hurries.map_or(0, Generation::get), Ordering::Relaxed);
+    /// This is what the record says now.
+    pub(super) fn set(&self, says: Option<Hurry>) {
+        let mut heard = self.locked();
+        *heard = match (*heard, says) {
+            (Some(known), Some(hurry)) if known.hurry == hurry => Some(known),
+            (_, says) => says.map(|hurry| Heard {
+                hurry,
+                until: Instant::now() + PATIENCE,
+            }),
+        };
     }
 
-    fn is_given_by(&self, generation: Generation) -> bool {
-        let hurries = self.0.load(Ordering::Relaxed);
-        hurries != 0 && hurries != generation.get()
-    }
-}
-
-/// Feeds a generation, and pauses after each batch while another one is in a hurry. Nothing but fairness depends on it.
-pub(super) struct GivesWay {
-    inner: Arc<dyn Consumer>,
-    generation: Generation,
-    way: Way,
-}
-
-impl GivesWay {
-    pub(super) fn new(inner: Arc<dyn Consumer>, generation: Generation, way: Way) -> Self {
-        Self {
-            inner,
-            generation,
-            way,
+    /// How long who feeds this generation is to rest after a batch.
+    pub(super) fn rest_of(&self, generation: Generation) -> Duration {
+        match *self.locked() {
+            Some(heard) if heard.hurry.generation != generation && Instant::now() < heard.until => {
+                REST
+            }
+            _ => Duration::ZERO,
         }
     }
-}
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Consumer for GivesWay {
-    fn filter(&self) -> EventFilter {
-        self.inner.filter()
-    }
-
-    fn key<'e>(&self, event: &'e Arc<RecordedEvent>) -> Result<Cow<'e, str>, ConsumeError> {
-        self.inner.key(event)
-    }
-
-    async fn consume(&self, batch: Batch) -> Result<(), ConsumeError> {
-        self.inner.consume(batch).await?;
-        if self.way.is_given_by(self.generation) {
-            // The batch is committed: dropped here, nothing is lost.
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
+    fn locked(&self) -> MutexGuard<'_, Option<Heard>> {
+        // Held for an assignment or a look, so there is nothing half done behind a poisoned lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for GivesWay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.inner, f)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn others_give_way_as_long_as_they_hear_of_the_hurry() {
+        let (first, second) = (Generation::FIRST, Generation::FIRST.next());
+        let (way, hurry) = (Way::default(), |beat| {
+            Some(Hurry {
+                generation: second,
+                beat,
+            })
+        });
+        let rests = |generation| !way.rest_of(generation).is_zero();
+        assert!(!rests(first) && !rests(second), "nobody is in a hurry");
+        way.set(hurry(1));
+        assert!(rests(first) && !rests(second));
+        // It is said again, and heard.
+        tokio::time::advance(PATIENCE - RENEWAL).await;
+        way.set(hurry(2));
+        tokio::time::advance(PATIENCE - RENEWAL).await;
+        assert!(rests(first));
+        // Whoever said so has died: the record is as it was, however often it is read.
+        way.set(hurry(2));
+        tokio::time::advance(RENEWAL).await;
+        assert!(!rests(first), "it has ended by itself");
+        way.set(hurry(2));
+        assert!(!rests(first));
+        way.set(hurry(3));
+        assert!(rests(first), "somebody takes it up");
+        way.set(None);
+        assert!(!rests(first), "it has come to an end");
     }
 }

@@ -10,6 +10,7 @@ mod http;
 mod kill;
 mod openapi;
 mod postgres;
+mod rebuild;
 mod reports;
 mod run;
 mod server;

@@ -57,19 +57,23 @@ impl Runner {
             self.check_room(&parking, next).await?;
         }
         self.busy();
-        let _alone = self.prepare(&events).await?;
-        match self
+        let alone = self.prepare(&events).await?;
+        let consumed = self
             .consume(place, events, next, &stretch, parking.clone())
-            .await
-        {
-            Ok(()) => {
-                self.saved(place, next, stretch.len() + parking.len());
-                self.entry.report.handled(self.lane(), stretch.len(), next);
-                self.entry.report.queued_behind(parking.len());
-                Ok(())
-            }
-            Err(failure) => Err(self.failed(failure, stretch).await),
+            .await;
+        // Whoever waits to try a suspect must wait for no rest and no retry of this lane.
+        drop(alone);
+        if let Err(failure) = consumed {
+            return Err(self.failed(failure, stretch).await);
         }
+        self.saved(place, next, stretch.len() + parking.len());
+        self.entry.report.handled(self.lane(), stretch.len(), next);
+        self.entry.report.queued_behind(parking.len());
+        let rest = self.entry.spec.rest();
+        if !rest.is_zero() {
+            self.wait(rest).await;
+        }
+        Ok(())
     }
 
     /// Before an event that may fail, or worse, is tried: notes the attempt, and sees to it that no other suspect is tried beside it.
