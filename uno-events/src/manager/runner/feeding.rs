@@ -80,7 +80,7 @@ impl Runner {
         let [event] = events else {
             return Ok(None);
         };
-        let Some(attempt) = self.trouble.attempt_to_note(event.position()) else {
+        let Some(note) = self.trouble.attempt_to_note(event.position()) else {
             return Ok(None);
         };
         let mut alone = None;
@@ -90,7 +90,7 @@ impl Runner {
                 .ok()
                 .and_then(Result::ok);
         }
-        self.note_attempt(event.position(), attempt).await?;
+        self.note_attempt(note).await?;
         Ok(alone)
     }
 
