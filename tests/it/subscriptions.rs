@@ -10,6 +10,7 @@ mod attempts;
 mod checkpoints;
 mod counting;
 mod crashing;
+mod deaths;
 mod delivery;
 mod failure;
 mod faulty_store;

@@ -39,6 +39,8 @@ struct Row {
     fence: u64,
     holder: Option<Holder>,
     attempt: Option<(Position, u32)>,
+    /// Whether a holder did not give it back, and no attempt explains why.
+    unexplained: bool,
 }
 
 struct Holder {
@@ -135,6 +137,7 @@ impl Lanes {
             }));
         };
         row.attempt = Some((attempt.position(), attempt.attempt()));
+        row.unexplained &= attempt.leaves_unexplained();
         Ok(())
     }
 
@@ -224,6 +227,7 @@ impl Lanewise {
             fence,
             holder: None,
             attempt: None,
+            unexplained: false,
         };
         self.lanes = (0..number.get())
             .map(|lane| (Lane::new(lane), fresh()))
@@ -285,6 +289,7 @@ impl Lanewise {
             });
             if free {
                 taken.insert(*lane, row.holder.is_some());
+                row.unexplained |= row.holder.is_some() && !row.is_explained();
                 row.fence += 1;
                 let owner = owner.clone();
                 row.holder = Some(Holder { owner, until });
@@ -298,6 +303,7 @@ impl Lanewise {
         let lease = |(lane, row): (&Lane, &Row)| {
             let abandoned = taken.get(lane).copied().unwrap_or(false);
             LaneLease::new(*lane, Fence::new(row.fence), abandoned, row.attempt())
+                .with_unexplained_end(row.unexplained)
         };
         let held = self
             .lanes
@@ -326,6 +332,11 @@ impl Row {
     fn attempt(&self) -> Option<(Position, u32)> {
         let done = self.checkpoint.map(|checkpoint| checkpoint.position());
         self.attempt.filter(|(position, _)| done < Some(*position))
+    }
+
+    /// Whether an unclean end would be put down to the attempt that was noted.
+    fn is_explained(&self) -> bool {
+        self.attempt().is_some_and(|(_, attempt)| attempt > 0)
     }
 }
 

@@ -104,6 +104,8 @@ CREATE TABLE {schema}.checkpoints (
     -- What was tried last, and how often.
     attempt_position bigint,
     attempt bigint,
+    -- Whether an owner did not give it back, and no attempt explains why.
+    unexplained boolean NOT NULL DEFAULT false,
     PRIMARY KEY (name, lane),
     CHECK ((epoch IS NULL) = (position IS NULL)),
     CHECK ((owner IS NULL) = (owner_name IS NULL))

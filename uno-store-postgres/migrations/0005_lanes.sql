@@ -79,7 +79,8 @@ BEGIN
     ORDER BY n.lane
     ON CONFLICT (name, lane) DO UPDATE
     SET epoch = excluded.epoch, position = excluded.position, event_id = excluded.event_id, saved_at = excluded.saved_at,
-        fence = excluded.fence, owner = NULL, owner_name = NULL, abandoned_in = NULL, attempt_position = NULL, attempt = NULL;
+        fence = excluded.fence, owner = NULL, owner_name = NULL, abandoned_in = NULL, attempt_position = NULL, attempt = NULL,
+        unexplained = false;
     UPDATE {schema}.subscriptions t SET lanes = number, wanted = NULL WHERE t.name = of_subscription;
 END
 $$;
@@ -91,7 +92,8 @@ CREATE FUNCTION {schema}.claim_lanes(
     start_epoch uuid, start_position bigint, start_event uuid,
     OUT lanes integer, OUT owners integer, OUT share integer,
     OUT drain_epoch uuid, OUT drain_position bigint, OUT drain_event uuid,
-    OUT held integer[], OUT fences bigint[], OUT abandoned boolean[], OUT attempt_positions bigint[], OUT attempts bigint[]
+    OUT held integer[], OUT fences bigint[], OUT abandoned boolean[], OUT attempt_positions bigint[], OUT attempts bigint[],
+    OUT unexplained boolean[]
 ) LANGUAGE plpgsql VOLATILE
 SET plan_cache_mode = force_generic_plan
 SET jit = off
@@ -179,16 +181,20 @@ BEGIN
             ORDER BY t.lane LIMIT share - mine FOR UPDATE OF t SKIP LOCKED
         )
         UPDATE {schema}.checkpoints t
-        SET fence = t.fence + 1, abandoned_in = CASE WHEN t.owner IS NOT NULL THEN this_call END, owner = by_owner, owner_name = by_name
+        SET fence = t.fence + 1, abandoned_in = CASE WHEN t.owner IS NOT NULL THEN this_call END, owner = by_owner, owner_name = by_name,
+            unexplained = t.unexplained OR t.owner IS NOT NULL
+                AND NOT coalesce(coalesce(t.position, -1) < t.attempt_position AND t.attempt > 0, false)
         FROM free WHERE t.name = of_subscription AND t.lane = free.lane;
     END IF;
 
     SELECT coalesce(array_agg(l.lane), '{}'), coalesce(array_agg(l.fence), '{}'), coalesce(array_agg(l.abandoned), '{}'),
-           coalesce(array_agg(l.attempt_position), '{}'), coalesce(array_agg(l.attempt), '{}')
-    INTO held, fences, abandoned, attempt_positions, attempts
+           coalesce(array_agg(l.attempt_position), '{}'), coalesce(array_agg(l.attempt), '{}'),
+           coalesce(array_agg(l.unexplained), '{}')
+    INTO held, fences, abandoned, attempt_positions, attempts, unexplained
     FROM (
         SELECT t.lane, t.fence, t.abandoned_in IS NOT DISTINCT FROM this_call AS abandoned,
-               CASE WHEN coalesce(t.position, -1) < t.attempt_position THEN t.attempt_position END AS attempt_position, t.attempt
+               CASE WHEN coalesce(t.position, -1) < t.attempt_position THEN t.attempt_position END AS attempt_position, t.attempt,
+               t.unexplained
         FROM {schema}.checkpoints t WHERE t.name = of_subscription AND t.lane < s.lanes AND t.owner = by_owner
         ORDER BY t.lane
     ) l;
@@ -217,12 +223,13 @@ BEGIN
 END
 $$;
 
--- Notes an attempt; false when the lane is not on lease under that fence.
-CREATE FUNCTION {schema}.note_attempt(limit_of_locks text, of_subscription text, of_lane integer, of_fence bigint, of_position bigint, number bigint)
+-- Notes an attempt, and whether an end that no attempt explains stays so; false when the lane is not on lease under that fence.
+CREATE FUNCTION {schema}.note_attempt(limit_of_locks text, of_subscription text, of_lane integer, of_fence bigint, of_position bigint, number bigint,
+                                       leaves_unexplained boolean)
 RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
     PERFORM {schema}.begin_lanes(limit_of_locks);
-    UPDATE {schema}.checkpoints t SET attempt_position = of_position, attempt = number
+    UPDATE {schema}.checkpoints t SET attempt_position = of_position, attempt = number, unexplained = t.unexplained AND leaves_unexplained
     WHERE t.name = of_subscription AND t.lane = of_lane AND t.fence = of_fence AND t.owner IS NOT NULL;
     RETURN FOUND;
 END

@@ -1,6 +1,7 @@
 //! A store that is broken on purpose, in one way at a time: what the suite must notice.
 
 mod distort;
+mod ends;
 mod fault;
 mod fields;
 mod guards;

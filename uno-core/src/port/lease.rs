@@ -30,15 +30,17 @@ use crate::{CommitError, Position, StoreError};
 /// 6. **Another number of lanes.** When a claim wants another number than there are, all lanes are drained to one place, the furthest
 ///    checkpoint of all of them, told as [`drain_to`](LaneGrant::drain_to). A holder that goes further before it hears of it moves the place. Once all
 ///    lanes are exactly there, the next claim, or the same if they are already, changes the number: each lane starts from that place,
-///    free, with a higher fence, and without attempts. What was wanted last counts, also when that is the number there is. While lanes are being
+///    free, with a higher fence, and without attempts or an unexplained end. What was wanted last counts, also when that is the number there is. While lanes are being
 ///    drained, claims go on granting them.
 /// 7. **An unclean end** is told to whoever takes the lane next: [`was_abandoned`](LaneLease::was_abandoned), with the attempt
-///    that was noted last.
+///    that was noted last. Where no attempt is told, or the zeroth, the end is *unexplained*, which the claim that takes the lane keeps in it: every lease
+///    of the lane [tells so](LaneLease::has_unexplained_end), whoever has it, however it is given back, and wherever its checkpoint
+///    goes, until an attempt is noted that does not [leave it so](LaneAttempt::leaving_unexplained).
 /// 8. **Giving back** frees the lanes that the owner still holds at once, and disturbs no lane that it does not hold.
 /// 9. **Attempts.** `note_attempt` takes effect only under the lane's fence, else it is [`Stale`](crate::Stale::Lease). The last
 ///    one is told with the lease until the lane's checkpoint is at or beyond its position or another one is noted.
 /// 10. **Reset.** `reset_lanes` puts every lane to one checkpoint, in one step, frees them with higher fences, forgets the
-///     attempts, and takes off what is parked after that checkpoint. It calls a change of the number of lanes off no more than it
+///     attempts and unexplained ends, and takes off what is parked after that checkpoint. It calls a change of the number of lanes off no more than it
 ///     has to: the change is carried out at once.
 #[async_trait]
 pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
@@ -265,6 +267,7 @@ pub struct LaneLease {
     fence: Fence,
     abandoned: bool,
     attempt: Option<(Position, u32)>,
+    unexplained: bool,
 }
 
 impl LaneLease {
@@ -282,7 +285,15 @@ impl LaneLease {
             fence,
             abandoned,
             attempt,
+            unexplained: false,
         }
+    }
+
+    /// For stores: whether the lane has an unclean end that no attempt explains; it has none unless it is said.
+    #[must_use]
+    pub fn with_unexplained_end(mut self, unexplained: bool) -> Self {
+        self.unexplained = unexplained;
+        self
     }
 
     /// Which lane.
@@ -307,6 +318,13 @@ impl LaneLease {
     #[must_use]
     pub fn attempt(&self) -> Option<(Position, u32)> {
         self.attempt
+    }
+
+    /// Whether a holder, the last one or an earlier one, did not give the lane back, and no attempt was noted that could have been
+    /// the cause: it may have died of any event that it had in hand.
+    #[must_use]
+    pub fn has_unexplained_end(&self) -> bool {
+        self.unexplained
     }
 }
 
@@ -366,10 +384,11 @@ pub struct LaneAttempt {
     fence: Fence,
     position: Position,
     attempt: u32,
+    leaves_unexplained: bool,
 }
 
 impl LaneAttempt {
-    /// The `attempt`-th try of the event at `position`.
+    /// The `attempt`-th try of the event at `position`, which leaves no unclean end [unexplained](LaneLease::has_unexplained_end).
     #[must_use]
     pub fn new(
         subscription: SubscriptionName,
@@ -384,7 +403,16 @@ impl LaneAttempt {
             fence,
             position,
             attempt,
+            leaves_unexplained: false,
         }
+    }
+
+    /// Whether an unclean end that is unexplained stays so, since an event further on may have been the cause. One that is
+    /// explained stays explained.
+    #[must_use]
+    pub fn leaving_unexplained(mut self, leaves: bool) -> Self {
+        self.leaves_unexplained = leaves;
+        self
     }
 
     /// Of which subscription.
@@ -411,10 +439,16 @@ impl LaneAttempt {
         self.position
     }
 
-    /// For the how-manieth time, from 1.
+    /// For the how-manieth time, from 1; 0 when nothing of it is to count any more.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Whether an unclean end that is unexplained stays so.
+    #[must_use]
+    pub fn leaves_unexplained(&self) -> bool {
+        self.leaves_unexplained
     }
 }
 

@@ -139,6 +139,7 @@ impl Runner {
             }
             // A store in memory and a handler that never waits would keep the thread from everybody else.
             tokio::task::yield_now().await;
+            self.acquit().await?;
             // A part of what is asked for, then a batch of what is new: neither keeps the other waiting.
             self.carry_out_requests(&mut place).await?;
             if self.drain(&mut place).await? {

@@ -21,12 +21,12 @@ use crate::{
 };
 
 const CLAIM: &str = "SELECT lanes, owners, share, drain_epoch, drain_position, drain_event, \
-     held, fences, abandoned, attempt_positions, attempts \
+     held, fences, abandoned, attempt_positions, attempts, unexplained \
      FROM {schema}.claim_lanes($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 const RELEASE: &str = "SELECT {schema}.release_lanes($1, $2, $3, $4)";
 
-const NOTE: &str = "SELECT {schema}.note_attempt($1, $2, $3, $4, $5, $6)";
+const NOTE: &str = "SELECT {schema}.note_attempt($1, $2, $3, $4, $5, $6, $7)";
 
 const RESET: &str = "SELECT {schema}.reset_lanes($1, $2, $3, $4, $5)";
 
@@ -84,7 +84,8 @@ impl LeaseStore for PgStore {
                     .bind(number(attempt.lane()))
                     .bind(batch::fence(attempt.fence()))
                     .bind(attempt.position().as_i64())
-                    .bind(i64::from(attempt.attempt()));
+                    .bind(i64::from(attempt.attempt()))
+                    .bind(attempt.leaves_unexplained());
                 let row = query.fetch_one(session.connection()).await?;
                 Ok(row.try_get::<bool, _>(0)?)
             })
@@ -193,19 +194,19 @@ fn grant(row: &PgRow) -> Result<LaneGrant, Fault> {
     let abandoned: Vec<bool> = row.try_get(8)?;
     let positions: Vec<Option<i64>> = row.try_get(9)?;
     let attempts: Vec<Option<i64>> = row.try_get(10)?;
+    let unexplained: Vec<bool> = row.try_get(11)?;
     let leases = held
         .into_iter()
         .zip(fences)
         .zip(abandoned)
-        .zip(positions.into_iter().zip(attempts));
-    let lease = |(((number, fence), abandoned), (position, count))| {
+        .zip(positions.into_iter().zip(attempts))
+        .zip(unexplained);
+    let lease = |((((number, fence), abandoned), (position, count)), unexplained)| {
         let attempt = attempt(position, count)?;
-        Ok(LaneLease::new(
-            lane(number)?,
-            stored_fence(fence)?,
-            abandoned,
-            attempt,
-        ))
+        Ok(
+            LaneLease::new(lane(number)?, stored_fence(fence)?, abandoned, attempt)
+                .with_unexplained_end(unexplained),
+        )
     };
     let held = leases.map(lease).collect::<Result<_, Fault>>()?;
     let lanes = lanes.ok_or_else(strange)?;

@@ -114,6 +114,8 @@ CREATE TABLE uno_checkpoints (
     -- What was tried last, and how often.
     attempt_position INTEGER,
     attempt INTEGER,
+    -- 1 when a holder did not give it back, and no attempt explains why.
+    unexplained INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (subscription, lane)
 ) STRICT, WITHOUT ROWID;
 

@@ -30,7 +30,7 @@ const RELEASE: &str = "UPDATE uno_checkpoints SET owner = NULL, owner_name = NUL
 
 const LEAVE: &str = "DELETE FROM uno_members WHERE subscription = ? AND owner = ?";
 
-const NOTE: &str = "UPDATE uno_checkpoints SET attempt_position = ?, attempt = ? \
+const NOTE: &str = "UPDATE uno_checkpoints SET attempt_position = ?, attempt = ?, unexplained = unexplained AND ? \
      WHERE subscription = ? AND lane = ? AND fence = ? AND owner IS NOT NULL";
 
 const FORGET_EVENTS: &str = "DELETE FROM uno_parked_events WHERE subscription = ? AND position > ?";
@@ -87,6 +87,7 @@ impl LeaseStore for SqliteStore {
                 let done = sqlx::query(NOTE)
                     .bind(attempt.position().as_i64())
                     .bind(i64::from(attempt.attempt()))
+                    .bind(attempt.leaves_unexplained())
                     .bind(attempt.subscription().as_str())
                     .bind(i64::from(attempt.lane().get()))
                     .bind(fence)

@@ -44,6 +44,8 @@ struct Row {
     /// How long the lease runs stands in the owner's row among the members, since a claim renews all leases of an owner.
     holder: Option<LeaseOwner>,
     attempt: Option<(Position, u32)>,
+    /// Whether a holder did not give it back, and no attempt explains why.
+    unexplained: bool,
 }
 
 struct Member {
@@ -203,6 +205,7 @@ impl Division {
         let mut taken = BTreeMap::new();
         for (lane, row) in free.take(usize::from(share).saturating_sub(held)) {
             taken.insert(*lane, row.holder.is_some());
+            row.unexplained |= row.holder.is_some() && !row.is_explained();
             row.fence += 1;
             row.holder = Some(owner.clone());
             self.changes.lanes.insert(*lane);
@@ -221,6 +224,7 @@ impl Division {
             let abandoned = taken.get(lane).copied().unwrap_or(false);
             let (lane, fence) = (Lane::new(*lane), Fence::new(row.fence));
             LaneLease::new(lane, fence, abandoned, row.attempt())
+                .with_unexplained_end(row.unexplained)
         };
         let lanes = self.lanes.range(..number.get());
         let held = lanes.filter(|(_, row)| row.is_held_by(id)).map(lease);
@@ -239,5 +243,10 @@ impl Row {
     fn attempt(&self) -> Option<(Position, u32)> {
         let done = self.checkpoint.map(|checkpoint| checkpoint.position());
         self.attempt.filter(|(position, _)| done < Some(*position))
+    }
+
+    /// Whether an unclean end would be put down to the attempt that was noted.
+    fn is_explained(&self) -> bool {
+        self.attempt().is_some_and(|(_, attempt)| attempt > 0)
     }
 }

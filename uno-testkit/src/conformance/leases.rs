@@ -8,3 +8,4 @@ pub mod resetting;
 pub mod sharing;
 pub mod starting;
 pub mod taking_over;
+pub mod unexplained;

@@ -138,6 +138,7 @@ impl Broken {
                     let mirrored = |lease: &LaneLease| {
                         let lane = Lane::new(lanes.get() - 1 - lease.lane().get());
                         LaneLease::new(lane, lease.fence(), lease.was_abandoned(), lease.attempt())
+                            .with_unexplained_end(lease.has_unexplained_end())
                     };
                     held = held.iter().rev().map(mirrored).collect();
                 }
@@ -196,7 +197,9 @@ impl Broken {
                         .map(|noted| (noted.position(), noted.attempt())),
                     _ => lease.attempt(),
                 };
+                let unexplained = self.tell_unexplained(&mut notes, &subscription, lease, &listed);
                 LaneLease::new(lease.lane(), fence, unclean, attempt)
+                    .with_unexplained_end(unexplained)
             };
             held = held.iter().map(&mut tell).collect();
         }
@@ -218,6 +221,9 @@ impl Broken {
         };
         let own = |lane: &&LaneRecord| lane.holder().map(LeaseOwner::id) == Some(owner.id());
         let all: Vec<_> = listed.iter().filter(own).map(LaneRecord::lane).collect();
+        if self.has(Fault::ReleasesExplain) {
+            self.explain_ends(&subscription, all.iter().copied());
+        }
         let named = |lanes| LaneRelease::of(subscription.clone(), owner.clone(), lanes);
         let leaving = LaneRelease::leaving(subscription.clone(), owner.clone());
         let release = match (self.fault, release.lanes()) {
@@ -265,7 +271,9 @@ impl Broken {
             fence = held.fence();
         }
         let key = (subscription.clone(), lane);
-        let twisted = LaneAttempt::new(subscription, lane, fence, position, attempt.attempt());
+        let leaves = self.leaves_unexplained(&attempt);
+        let twisted = LaneAttempt::new(subscription, lane, fence, position, attempt.attempt())
+            .leaving_unexplained(leaves);
         self.inner.note_attempt(twisted.clone()).await?;
         self.notes.get().attempts.insert(key, twisted);
         Ok(())

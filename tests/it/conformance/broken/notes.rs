@@ -59,6 +59,10 @@ pub(crate) struct Remembered {
     pub(crate) place: Option<Checkpoint>,
     /// The attempt that was noted last.
     pub(crate) attempts: HashMap<(SubscriptionName, Lane), LaneAttempt>,
+    /// Ends that count as explained, as unexplained, and where the lane was when one came.
+    pub(crate) explained: HashSet<(SubscriptionName, Lane)>,
+    pub(crate) unexplained: HashSet<(SubscriptionName, Lane)>,
+    pub(crate) ended_at: HashMap<(SubscriptionName, Lane), Option<Checkpoint>>,
     /// Where lanes are being put.
     pub(crate) resetting: Option<(SubscriptionName, Checkpoint)>,
     /// What was ever asked for, by key, in the order of the first requests.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use uno_core::{AppendError, CommitError, DecodeError, LaneAttempt, Position, Stale, StoreError};
 
-use super::{Halt, Phase, Runner, Step, StopReason, Stretch, trouble::Failure};
+use super::{
+    Halt, Phase, Runner, Step, StopReason, Stretch,
+    trouble::{Failure, Note},
+};
 use crate::{guard::error_text, telemetry};
 
 impl Runner {
@@ -120,9 +123,12 @@ impl Runner {
     }
 
     /// Writes down that an event is about to be tried.
-    pub(super) async fn note_attempt(&mut self, position: Position, attempt: u32) -> Step<()> {
-        match self.send_attempt(position, attempt).await {
-            Ok(()) => Ok(()),
+    pub(super) async fn note_attempt(&mut self, note: Note) -> Step<()> {
+        match self.send_attempt(note).await {
+            Ok(()) => {
+                self.trouble.noted(note);
+                Ok(())
+            }
             Err(CommitError::Stale(Stale::Lease { .. })) => Err(Halt::Lost),
             Err(CommitError::Stale(_)) => Err(self.look_again().await),
             Err(CommitError::Append(AppendError::Store(error))) => {
@@ -132,29 +138,42 @@ impl Runner {
         }
     }
 
+    /// Once no event is suspected any more of a death that the lane's row still tells of: says so.
+    pub(super) async fn acquit(&mut self) -> Step<()> {
+        match self.trouble.acquittal_to_note() {
+            Some(note) => self.note_attempt(note).await,
+            None => Ok(()),
+        }
+    }
+
     /// Whoever has the lane next goes on counting where this one has stopped.
     pub(super) async fn hand_on_attempts(&mut self) {
-        if let Some(fault) = self.trouble.fault() {
-            let (position, attempts) = (fault.position, fault.attempts);
-            // When it fails, the event has more attempts left than it should.
-            let _ = self.send_attempt(position, attempts).await;
+        if self.trouble.fault().is_some() || self.trouble.acquittal_to_note().is_some() {
+            let note = self.trouble.note_to_hand_on();
+            // When it fails, the event has more attempts left than it should, or the next one that kills its process has one less.
+            let _ = self.send_attempt(note).await;
         }
     }
 
     /// A subscription that has stopped because of an event is started by a person, who has done something about it: what was tried
     /// before does not count then.
     pub(super) async fn forget_attempts(&mut self) {
-        if let Some(fault) = self.trouble.fault() {
-            let position = fault.position;
+        if let Some(fault) = self.trouble.fault().cloned() {
+            self.trouble.given_up(&fault);
+            let note = Note {
+                attempt: 0,
+                ..self.trouble.note_to_hand_on()
+            };
             // When it fails, the event has fewer attempts left the next time.
-            let _ = self.send_attempt(position, 0).await;
+            let _ = self.send_attempt(note).await;
         }
     }
 
-    async fn send_attempt(&self, position: Position, attempt: u32) -> Result<(), CommitError> {
+    async fn send_attempt(&self, note: Note) -> Result<(), CommitError> {
         let (lane, fence) = (self.lane(), self.link.lease.fence());
         let name = self.entry.spec.name.clone();
-        let noted = LaneAttempt::new(name, lane, fence, position, attempt);
+        let noted = LaneAttempt::new(name, lane, fence, note.position, note.attempt)
+            .leaving_unexplained(note.leaves_suspects);
         self.shared.subscriptions.note_attempt(noted).await
     }
 }

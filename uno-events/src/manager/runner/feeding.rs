@@ -84,7 +84,7 @@ impl Runner {
         let [event] = events else {
             return Ok(None);
         };
-        let Some(attempt) = self.trouble.attempt_to_note(event.position()) else {
+        let Some(note) = self.trouble.attempt_to_note(event.position()) else {
             return Ok(None);
         };
         let mut alone = None;
@@ -94,7 +94,7 @@ impl Runner {
                 .ok()
                 .and_then(Result::ok);
         }
-        self.note_attempt(event.position(), attempt).await?;
+        self.note_attempt(note).await?;
         Ok(alone)
     }
 

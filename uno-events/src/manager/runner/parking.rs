@@ -142,6 +142,7 @@ impl Runner {
         self.link.mailbox.expect_requests(true);
         self.commit(place, next, parking).await?;
         self.ahead = super::Ahead::default();
+        self.trouble.given_up(fault);
         self.trouble.passed(next.position(), 1);
         self.log_parked(event.position());
         self.entry.report.parked(&key, event.position());

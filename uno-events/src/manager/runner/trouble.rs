@@ -17,10 +17,12 @@ pub(super) struct Trouble {
     fault: Option<Fault>,
     /// Up to here events are fed one at a time, to find the one at fault.
     singly_until: Option<Position>,
-    /// So many events are suspected of having killed the process that had the lane before.
+    /// So many events are suspected of having killed a process that had the lane before.
     suspects: usize,
     /// Whether that death is the attempt of a suspect that kills again, since nobody noted one.
     presumed: bool,
+    /// Whether the lane's row says so, for those who come next.
+    presumed_in_row: bool,
     /// The events of the batch that failed, until the checkpoint tells which of them were handled.
     in_doubt: Vec<Position>,
     stale: u32,
@@ -38,6 +40,17 @@ pub(super) struct Fault {
     pub(super) error: Arc<str>,
     /// Whether it can't be decoded, so that trying again does not help.
     pub(super) undecodable: bool,
+    /// Whether its last attempt has killed the process, as far as one can know.
+    pub(super) deadly: bool,
+}
+
+/// What is written down before an event is tried, or when there is something else to say of attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) position: Position,
+    pub(super) attempt: u32,
+    /// Whether an event behind it may be the one that killed a process.
+    pub(super) leaves_suspects: bool,
 }
 
 impl Fault {
@@ -72,7 +85,7 @@ impl Trouble {
 
     /// What is to be known of the one that had the lane before; `unheard`: that it may have died, since nobody heard.
     pub(super) fn inherited(lease: &LaneLease, unheard: bool, batch_size: usize) -> Self {
-        let abandoned = lease.was_abandoned();
+        let (abandoned, presumed) = (lease.was_abandoned(), lease.has_unexplained_end());
         let noted = lease.attempt().filter(|(_, attempts)| *attempts > 0);
         Self {
             fault: noted.map(|(position, attempts)| Fault {
@@ -85,9 +98,16 @@ impl Trouble {
                     "the process that tried it has given its lane back".into()
                 },
                 undecodable: false,
+                deadly: abandoned,
             }),
-            suspects: if abandoned || unheard { batch_size } else { 0 },
-            presumed: abandoned && noted.is_none(),
+            // They are those of one batch from here on: the checkpoint may have come a part of the way since that death.
+            suspects: if abandoned || unheard || presumed {
+                batch_size
+            } else {
+                0
+            },
+            presumed,
+            presumed_in_row: presumed,
             ..Self::default()
         }
     }
@@ -104,15 +124,46 @@ impl Trouble {
         self.suspects > 0
     }
 
-    /// The number of the attempt at an event, when it is to be noted before: since a batch with it has failed or a process has died.
-    pub(super) fn attempt_to_note(&self, position: Position) -> Option<u32> {
-        let failed = self.fault_at(position).map(|fault| fault.attempts);
-        let suspect = self.suspects > 0 || self.singly_until.is_some_and(|until| position <= until);
-        match failed {
-            Some(failed) => Some(failed.saturating_add(1)),
-            None if suspect => Some(1 + u32::from(self.presumed && self.suspects > 0)),
-            None => None,
+    /// What is to be noted before an event is tried by itself: since a batch with it has failed, a process has died, or one behind it has
+    /// failed. So nothing is in hand unnoted while an attempt is told of the lane, and a death is that attempt's, if it is an event's.
+    pub(super) fn attempt_to_note(&self, position: Position) -> Option<Note> {
+        let attempt = match self.fault_at(position) {
+            Some(failed) => failed.attempts.saturating_add(1),
+            None if self.suspects > 0 => 1 + u32::from(self.presumed),
+            None if self.fault.is_some() => 1,
+            None if self.singly_until.is_some_and(|until| position <= until) => 1,
+            None => return None,
+        };
+        Some(Note {
+            position,
+            attempt,
+            // With the last of them gone there is nobody left to suspect, also when nobody comes to say so.
+            leaves_suspects: self.presumed && self.suspects > 1,
+        })
+    }
+
+    /// What is to be noted so that those who come next presume no death that this one knows not to be their events'.
+    pub(super) fn acquittal_to_note(&self) -> Option<Note> {
+        (self.presumed_in_row && !self.presumed).then(|| self.note_to_hand_on())
+    }
+
+    /// What is known of attempts, for those who come next.
+    pub(super) fn note_to_hand_on(&self) -> Note {
+        let (position, attempt) = match &self.fault {
+            Some(fault) => (fault.position, fault.attempts),
+            // Of no event.
+            None => (Position::START, 0),
+        };
+        Note {
+            position,
+            attempt,
+            leaves_suspects: self.presumed,
         }
+    }
+
+    /// That was noted.
+    pub(super) fn noted(&mut self, note: Note) {
+        self.presumed_in_row &= note.leaves_suspects;
     }
 
     /// Feeds one at a time up to there.
@@ -160,6 +211,7 @@ impl Trouble {
             retry_at: Instant::now() + policy.wait(attempts),
             error,
             undecodable: false,
+            deadly: false,
         };
         self.fault = Some(fault.clone());
         fault
@@ -173,6 +225,7 @@ impl Trouble {
             retry_at: Instant::now(),
             error,
             undecodable: true,
+            deadly: false,
         };
         self.fault = Some(fault.clone());
         fault
@@ -215,12 +268,20 @@ impl Trouble {
     pub(super) fn caught_up(&mut self) {
         // Whatever the one before had in hand is handled.
         self.suspects = 0;
+        self.presumed = false;
         self.transient = 0;
+    }
+
+    /// An event was set aside, or stopped before. If it killed processes to the last, it has killed the one whose death was presumed,
+    /// too: had that been an event behind it, this one would have been handled before.
+    pub(super) fn given_up(&mut self, fault: &Fault) {
+        self.presumed &= !fault.deadly;
     }
 
     /// Everything up to there is handled or set aside, and so many events with it.
     pub(super) fn passed(&mut self, position: Position, events: usize) {
         self.suspects = self.suspects.saturating_sub(events);
+        self.presumed &= self.suspects > 0;
         self.fault = self.fault.take().filter(|fault| fault.position > position);
         self.stale = 0;
         self.conflicts = 0;

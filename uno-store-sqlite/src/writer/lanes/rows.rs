@@ -14,7 +14,7 @@ use crate::{
 
 const SUBSCRIPTION: &str = "SELECT lanes, wanted FROM uno_subscriptions WHERE name = ?";
 
-const LANES: &str = "SELECT epoch, position, event_id, lane, fence, owner, owner_name, attempt_position, attempt \
+const LANES: &str = "SELECT epoch, position, event_id, lane, fence, owner, owner_name, attempt_position, attempt, unexplained \
      FROM uno_checkpoints WHERE subscription = ?";
 
 const MEMBERS: &str = "SELECT owner, name, until, counts FROM uno_members WHERE subscription = ?";
@@ -25,12 +25,12 @@ const PUT_SUBSCRIPTION: &str = "INSERT INTO uno_subscriptions (name, lanes, want
 const END_LANES: &str = "DELETE FROM uno_checkpoints WHERE subscription = ? AND lane >= ?";
 
 const PUT_LANES: &str = "INSERT INTO uno_checkpoints \
-        (subscription, lane, epoch, position, event_id, fence, owner, owner_name, attempt_position, attempt) \
+        (subscription, lane, epoch, position, event_id, fence, owner, owner_name, attempt_position, attempt, unexplained) \
      SELECT value->>0, value->>1, unhex(value->>2), value->>3, unhex(value->>4), value->>5, unhex(value->>6), value->>7, \
-        value->>8, value->>9 FROM jsonb_each(?) WHERE true \
+        value->>8, value->>9, value->>10 FROM jsonb_each(?) WHERE true \
      ON CONFLICT DO UPDATE SET epoch = excluded.epoch, position = excluded.position, event_id = excluded.event_id, \
         fence = excluded.fence, owner = excluded.owner, owner_name = excluded.owner_name, \
-        attempt_position = excluded.attempt_position, attempt = excluded.attempt";
+        attempt_position = excluded.attempt_position, attempt = excluded.attempt, unexplained = excluded.unexplained";
 
 const REMOVE_MEMBERS: &str = "DELETE FROM uno_members \
      WHERE (subscription, owner) IN (SELECT value->>0, unhex(value->>1) FROM jsonb_each(?))";
@@ -80,11 +80,13 @@ impl Division {
         let checkpoint = row::checkpoint(row, 0)?;
         let (fence, attempt) = (row::fence(row, 4)?.get(), row::attempt(row, 7)?);
         let holder = row::holder(row, 5)?;
+        let unexplained = column(row, 9)?;
         let row = Row {
             checkpoint,
             fence,
             holder,
             attempt,
+            unexplained,
         };
         self.lanes.insert(lane.get(), row);
         Ok(())
@@ -168,6 +170,7 @@ impl Row {
             self.holder.as_ref().map(LeaseOwner::name),
             attempt.map(|(position, _): (Position, u32)| position.as_i64()),
             attempt.map(|(_, count)| count),
+            i64::from(self.unexplained),
         ])
     }
 }

@@ -107,6 +107,11 @@ macro_rules! __conformance_leases {
                 only_the_same_name_is_taken_over
                 who_takes_over_keeps_its_own_and_its_share
             }
+            unexplained {
+                an_unexplained_end_is_told_until_an_attempt_explains_it
+                an_end_is_explained_by_an_attempt_that_is_told
+                lanes_that_begin_anew_have_no_unexplained_end
+            }
         }
     };
 }

@@ -212,4 +212,30 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
             Fault::TellsUncleanEndsAgain,
         ],
     ),
+    (
+        "leases::unexplained::an_unexplained_end_is_told_until_an_attempt_explains_it",
+        &[
+            Fault::HidesUnexplainedEnds,
+            Fault::TellsUnexplainedEndsOnce,
+            Fault::ReleasesExplain,
+            Fault::MovesExplain,
+            Fault::AttemptsExplainNothing,
+            Fault::NotesExplainNothing,
+            Fault::NotesExplainEverything,
+            Fault::NotesUnexplain,
+        ],
+    ),
+    (
+        "leases::unexplained::an_end_is_explained_by_an_attempt_that_is_told",
+        &[
+            Fault::HidesUnexplainedEnds,
+            Fault::AttemptsExplainNothing,
+            Fault::ZerothAttemptsExplain,
+            Fault::PastAttemptsExplain,
+        ],
+    ),
+    (
+        "leases::unexplained::lanes_that_begin_anew_have_no_unexplained_end",
+        &[Fault::HidesUnexplainedEnds, Fault::BeginsAnewUnexplained],
+    ),
 ];
