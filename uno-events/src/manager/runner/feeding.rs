@@ -58,11 +58,13 @@ impl Runner {
         }
         self.busy();
         let _alone = self.prepare(&events).await?;
+        let begun = Instant::now();
         match self
             .consume(place, events, next, &stretch, parking.clone())
             .await
         {
             Ok(()) => {
+                self.stride.took(stretch.len(), begun.elapsed());
                 self.saved(place, next, stretch.len() + parking.len());
                 self.entry.report.handled(self.lane(), stretch.len(), next);
                 self.entry.report.queued_behind(parking.len());
