@@ -7,6 +7,7 @@
 
 mod aborting;
 mod attempts;
+mod away;
 mod checkpoints;
 mod counting;
 mod crashing;
