@@ -21,6 +21,7 @@ mod layers;
 mod ledger;
 mod lifecycle;
 mod notices;
+mod outages;
 mod parking;
 mod shared_names;
 mod sharing;
