@@ -7,6 +7,7 @@
 
 mod aborting;
 mod attempts;
+mod away;
 mod checkpoints;
 mod counting;
 mod crashing;
@@ -21,6 +22,7 @@ mod layers;
 mod ledger;
 mod lifecycle;
 mod notices;
+mod outages;
 mod parking;
 mod shared_names;
 mod sharing;
