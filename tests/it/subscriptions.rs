@@ -21,6 +21,7 @@ mod ledger;
 mod lifecycle;
 mod notices;
 mod parking;
+mod resting;
 mod shared_names;
 mod sharing;
 mod sleeping;
