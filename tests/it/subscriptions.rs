@@ -24,6 +24,7 @@ mod lifecycle;
 mod notices;
 mod outages;
 mod parking;
+mod resting;
 mod shared_names;
 mod sharing;
 mod sleeping;
