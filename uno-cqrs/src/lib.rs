@@ -18,6 +18,7 @@
 //! * **One definition, three ways**: a [`StreamProjection`] is kept asynchronously, inline in the commit of the events
 //!   ([`InlineDocuments`]), or folded live ([`LiveDocuments`]), with the same documents. What is put together of many streams is kept
 //!   asynchronously or folded live.
+//! * A **sink** is a read model that no commit of the store's can hold: at least once, and harmless when it is more ([`Sink`]).
 //! * A **read model** is a projection in its generations: a new one is built from the log beside the one that serves, and they are
 //!   swapped in one transaction ([`ReadModel`], [`Serving`]).
 //! * A **query** asks a read model ([`QueryBus`], [`Documents`]); a **live query** is answered again whenever its answer has changed
@@ -52,6 +53,7 @@ mod projection;
 mod query;
 mod query_layer;
 mod read_model;
+mod sink;
 mod stream_projection;
 pub mod telemetry;
 
@@ -86,5 +88,6 @@ pub use crate::{
         GenerationState, GenerationStatus, ReadModel, ReadModelError, ReadModelStatus,
         RebuildError, RebuildProgress, Serving, ServingError, Switched,
     },
+    sink::{Marked, Sink, SinkFeed, Upsert},
     stream_projection::{Fact, StreamProjection},
 };
