@@ -10,9 +10,12 @@ mod bus;
 mod campaign;
 mod crashes;
 mod documents;
+mod enriching;
 mod fields;
+mod inline;
 mod lanes;
 mod layers;
+mod modes;
 mod once;
 mod outbox;
 mod poison;
@@ -20,6 +23,8 @@ mod queries;
 mod rebuild;
 mod rebuild_noise;
 mod rows;
+mod sinks;
+mod statements;
 mod swaps;
 mod tally;
 mod teller;
@@ -201,4 +206,34 @@ mod outgoing {
         what_is_delivered_is_delivered_in_order_whatever_the_store_says
         a_message_that_comes_again_is_recognised_and_its_outputs_go_out_again
         a_message_takes_effect_once_whatever_the_store_says);
+}
+
+/// The ways in which a projection is run, on each store.
+macro_rules! ways {
+    ($name:ident, $harness:expr) => {
+        mod $name {
+            crate::support::on_store!($harness; super::super::modes:
+                what_is_folded_live_is_what_is_kept
+                live_documents_are_as_of_any_time
+                one_stream_is_read_for_its_document_and_no_other
+                what_has_no_document_is_not_seen);
+            crate::support::on_store!($harness; super::super::inline:
+                what_a_command_did_is_read_at_once
+                what_others_append_is_caught_up_with
+                a_document_that_can_not_be_folded_fails_the_command
+                writers_read_their_own_while_it_is_rebuilt
+                the_kit_compares_all_ways);
+            crate::support::on_store!($harness; super::super::sinks:
+                what_comes_again_and_late_does_no_harm
+                a_sink_that_fails_is_fed_again
+                lanes_that_overtake_each_other_do_no_harm
+                what_was_taken_and_not_noted_comes_again);
+            crate::support::on_store!($harness; super::super::enriching:
+                a_batch_is_one_question_whatever_its_size);
+        }
+    };
+}
+
+mod in_every_way {
+    crate::support::on_each_store!(ways);
 }

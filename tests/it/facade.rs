@@ -6,3 +6,4 @@ mod catalogue;
 mod outcomes;
 mod read_models;
 mod running;
+mod ways;

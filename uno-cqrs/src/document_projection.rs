@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,16 +14,17 @@ use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument as _;
 use uno_core::{
-    Backend, BoxError, Commit, Decoder, Document, DocumentStore, DocumentWrite, Envelope,
-    EventFilter, EventSet, NewMessage, Payload, Position, RecordedEvent, RegistrationError,
-    StoreError,
+    Backend, BoxError, Category, Commit, Decoder, DocumentWrite, Envelope, EventFilter, EventSet,
+    NewMessage, Position, RecordedEvent, Refusal, RegistrationError, Version,
 };
 use uno_events::{Batch, ConsumeError, Consumer};
 
 use crate::{
-    AnyField, FieldsChanged, Generation,
-    field::{FIELDS, Shapes, shapes},
+    AnyField, Generation,
+    enrich::{enriched, not_enriched},
+    field::{DeclareError, declare},
     read_model::{OwnRecord, record::CATALOGUE},
+    stream_projection::{decode, encode},
     telemetry,
 };
 
@@ -55,10 +57,11 @@ use crate::{
 /// ```
 ///
 /// # Contract
-/// 1. `keys` and `apply` depend on their arguments alone: a batch that was not committed is projected again.
+/// 1. `keys` and `apply` depend on their arguments, and on what [`enrich`](Self::enrich) has put into `self`, alone: a batch that was not
+///    committed is projected again.
 /// 2. `NAME` names the subscription and the collection; it does not change while the read model is to be kept.
 /// 3. Nobody else writes to the collection.
-pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
+pub trait DocumentProjection: fmt::Debug + Send + Sync + Sized + 'static {
     /// The name of the projection: of its subscription and of its collection.
     const NAME: &'static str;
     /// The version of the code: raise it when the same events are to make other documents, and [rebuild](crate::ReadModel) what the
@@ -67,12 +70,76 @@ pub trait DocumentProjection: fmt::Debug + Send + Sync + 'static {
     /// Whether it [sends messages](Self::messages). One that does not is spared a question to the store for each batch.
     const SENDS: bool = false;
     /// What its documents are [found by](crate::Documents::find). They are part of the code whose version [`VERSION`](Self::VERSION) is: a
-    /// projection whose documents were written with other fields stops with [`FieldsChanged`].
+    /// projection whose documents were written with other fields stops with [`FieldsChanged`](crate::FieldsChanged).
     const FIELDS: &'static [&'static dyn AnyField<Self::Document>] = &[];
+    /// The category of the streams, if each document is a fold of one stream, under its key. A [`StreamProjection`](crate::StreamProjection)
+    /// has it; leave it alone otherwise. It decides how documents are stored.
+    const OF_STREAMS: Option<&'static str> = None;
     /// The events it reads.
     type Event: EventSet;
     /// What it keeps under each key.
     type Document: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// The projection as it is to see these events, all of one batch, with what it needs to know of them beside: one question for what would
+    /// be one for each event. `None`, unless you write it: as it is.
+    ///
+    /// It is asked once for each batch, before the first of them is looked at, also when the read model is rebuilt or folded live. What is
+    /// loaded is as of now, and not as of the events, so a rebuild may come to other documents: let it be what does not change, or what
+    /// is wanted as it is.
+    ///
+    /// ```
+    /// # use std::{collections::BTreeMap, sync::Arc};
+    /// # use serde::{Deserialize, Serialize};
+    /// # use uno_core::{BoxError, Envelope, Event};
+    /// # use uno_cqrs::{DocumentProjection, Documents};
+    /// # #[derive(Event, Serialize, Deserialize)] struct ProductListed { name: String }
+    /// # #[derive(Event, Serialize, Deserialize)] struct ItemSold { product: String, cents: i64 }
+    /// # #[derive(Debug)] struct ProductNames;
+    /// # impl DocumentProjection for ProductNames {
+    /// #     const NAME: &'static str = "product_names";
+    /// #     type Event = ProductListed;
+    /// #     type Document = String;
+    /// #     fn keys(&self, event: &Envelope<ProductListed>) -> Vec<String> { vec![event.stream().key().to_owned()] }
+    /// #     fn apply(&self, _: &str, _: Option<String>, event: &Envelope<ProductListed>) -> Option<String> { Some(event.event().name.clone()) }
+    /// # }
+    /// #[derive(Debug)]
+    /// struct SalesByName { products: Documents<ProductNames>, names: BTreeMap<String, String> }
+    ///
+    /// impl DocumentProjection for SalesByName {
+    ///     const NAME: &'static str = "sales_by_name";
+    ///     type Event = ItemSold;
+    ///     type Document = i64;
+    ///
+    ///     async fn enrich(&self, events: &[Envelope<ItemSold>]) -> Result<Option<Self>, BoxError> {
+    ///         let products: Vec<String> = events.iter().map(|event| event.event().product.clone()).collect();
+    ///         let names = self.products.get_many(&products).await?;           // one question, however many events
+    ///         Ok(Some(Self { products: self.products.clone(), names }))
+    ///     }
+    ///
+    ///     fn keys(&self, event: &Envelope<ItemSold>) -> Vec<String> {
+    ///         let product = &event.event().product;
+    ///         vec![self.names.get(product).unwrap_or(product).clone()]
+    ///     }
+    ///
+    ///     fn apply(&self, _: &str, sold: Option<i64>, event: &Envelope<ItemSold>) -> Option<i64> {
+    ///         Some(sold.unwrap_or(0) + event.event().cents)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever went wrong. A [`StoreError`](uno_core::StoreError) that may pass is waited for; else the batch is projected event by event, to find the one at
+    /// fault.
+    ///
+    /// # Cancellation
+    /// The future may be dropped at any await: it only reads.
+    fn enrich(
+        &self,
+        events: &[Envelope<Self::Event>],
+    ) -> impl Future<Output = Result<Option<Self>, BoxError>> + Send {
+        let _ = events;
+        std::future::ready(Ok(None))
+    }
 
     /// The keys of the documents that an event concerns. A key that is named twice counts once.
     fn keys(&self, event: &Envelope<Self::Event>) -> Vec<String>;
@@ -122,7 +189,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         backend: Arc<B>,
         decoder: Decoder,
     ) -> Result<Self, RegistrationError> {
-        let filter = decoder.filter::<P::Event>()?;
+        let filter = filter_of::<P>(&decoder)?;
         let (projection, first) = (Arc::new(projection), Generation::FIRST);
         Ok(Self::of_generation(
             projection, backend, decoder, filter, first,
@@ -172,8 +239,8 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
             .await?
         {
             if let Some(slot) = slots.get_mut(found.key()) {
-                let body = serde_json::from_str(found.body().as_str());
-                slot.document = Some(body.map_err(|error| slot.failed(error.into()))?);
+                let kept = decode::<P>(found.body()).map_err(|error| slot.failed(error.into()))?;
+                (slot.document, slot.version) = (kept.document, kept.version);
                 slot.revision = found.revision();
             }
         }
@@ -185,32 +252,34 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         &self,
         events: &[Envelope<P::Event>],
         keys: &[Vec<String>],
+        projection: &P,
         mut slots: BTreeMap<String, Slot<P::Document>>,
         is_alone: bool,
     ) -> Result<Vec<DocumentWrite>, ConsumeError> {
         for (event, keys) in events.iter().zip(keys) {
             for key in keys {
                 if let Some(slot) = slots.get_mut(key) {
+                    if P::OF_STREAMS.is_some() {
+                        // Whoever committed the event may have brought it already.
+                        if event.version() <= slot.version {
+                            continue;
+                        }
+                        slot.reached = event.version();
+                    }
                     slot.position = event.position();
-                    slot.document = self.projection.apply(key, slot.document.take(), event);
+                    slot.document = projection.apply(key, slot.document.take(), event);
                 }
             }
         }
         let collection = self.collection.as_str();
         let mut writes = Vec::with_capacity(slots.len());
         for (key, slot) in slots {
-            match &slot.document {
-                Some(document) => {
-                    let body =
-                        Payload::encode(document).map_err(|error| slot.failed(error.into()))?;
-                    let mut write = DocumentWrite::put(collection, key, body);
-                    for field in P::FIELDS {
-                        if let Some(value) = field.value(document) {
-                            write = write.with_field(field.name(), value);
-                        }
-                    }
-                    writes.push(slot.only(write, is_alone));
-                }
+            if P::OF_STREAMS.is_some() && slot.reached == Version::EMPTY {
+                continue;
+            }
+            let put = put::<P>(collection, &key, slot.document.as_ref(), slot.reached);
+            match put.map_err(|error| slot.failed(error.into()))? {
+                Some(write) => writes.push(slot.only(write, is_alone)),
                 None if slot.revision > 0 => {
                     writes.push(slot.only(DocumentWrite::remove(collection, key), is_alone));
                 }
@@ -225,6 +294,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
     /// Adds the messages that belong to this generation, and what that is taken from.
     async fn send(
         &self,
+        projection: &P,
         events: &[Envelope<P::Event>],
         commit: &mut Commit<B::Tx>,
     ) -> Result<(), ConsumeError> {
@@ -243,7 +313,7 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
             entry.is_none_or(|entry| entry.is_live_at(event.position()))
         };
         for event in events.iter().filter(live) {
-            commit.messages.extend(self.projection.messages(event));
+            commit.messages.extend(projection.messages(event));
         }
         // A swap in between makes this stale, and the batch is projected again with what is so then.
         commit
@@ -253,23 +323,37 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
     }
 
     async fn project(&self, batch: Batch) -> Result<(), ConsumeError> {
-        let is_alone = batch.lanes().get() == 1;
+        // Those who commit events may bring them to what is of one stream at any time.
+        let is_alone = batch.lanes().get() == 1 && P::OF_STREAMS.is_none();
         let (records, checkpoint) = batch.into_parts();
         let mut commit = Commit::new();
         commit.checkpoints.push(checkpoint);
         let events = decode_all::<P::Event>(&self.decoder, &records)?;
-        let keys: Vec<Vec<String>> = events.iter().map(|event| self.keys(event)).collect();
+        let enriching = enriched(&self.projection, &events);
+        let projection = enriching
+            .await
+            .map_err(|error| not_enriched(&events, error))?;
+        let keys = events.iter().map(|event| keys_of(&*projection, event));
+        let keys: Vec<Vec<String>> = keys.collect();
         let slots = self.load(&events, &keys).await?;
         // The checkpoint moves only if it is where it was when the documents were read: nobody else has changed them, if there is
         // one lane. Events of several lanes may concern one document.
-        commit.documents = self.fold(&events, &keys, slots, is_alone)?;
+        commit.documents = self.fold(&events, &keys, &projection, slots, is_alone)?;
         if P::SENDS && !events.is_empty() {
-            self.send(&events, &mut commit).await?;
+            self.send(&projection, &events, &mut commit).await?;
         }
         let declares = !self.is_declared.load(Ordering::Relaxed);
         if declares && let Some(first) = events.first() {
-            let declaration = self.declare(first.position()).await?;
-            commit.documents.extend(declaration);
+            let declaration = declare::<P, _>(&*self.backend, &self.collection).await;
+            commit
+                .documents
+                .extend(declaration.map_err(|error| match error {
+                    DeclareError::Store(error) => ConsumeError::Store(error),
+                    other => ConsumeError::Stop {
+                        position: first.position(),
+                        source: other.into(),
+                    },
+                })?);
         }
         self.backend.commit(commit).await?;
         if declares && !events.is_empty() {
@@ -277,34 +361,17 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
         }
         Ok(())
     }
+}
 
-    /// Sees to it that what the documents are found by stands beside them: it is written before the first document is, and never
-    /// changed. So what is found is whole, whichever code asks.
-    async fn declare(&self, position: Position) -> Result<Option<DocumentWrite>, ConsumeError> {
-        let wanted = shapes(P::FIELDS);
-        let stored = declared(&*self.backend, &self.collection).await?;
-        if stored.as_ref() == Some(&wanted) {
-            return Ok(None);
-        }
-        let stopped = |source: BoxError| ConsumeError::Stop { position, source };
-        let any = self.backend.scan_documents(&self.collection, None, 1);
-        if stored.is_some() || !any.await?.is_empty() {
-            let collection = self.collection.clone();
-            return Err(stopped(FieldsChanged { collection }.into()));
-        }
-        let body = Payload::encode(&wanted).map_err(|error| stopped(error.into()))?;
-        Ok(Some(
-            DocumentWrite::put(FIELDS, self.collection.as_str(), body).expecting(0),
-        ))
-    }
-
-    /// The keys of an event, each once: it takes effect once on each document.
-    fn keys(&self, event: &Envelope<P::Event>) -> Vec<String> {
-        let mut keys = self.projection.keys(event);
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
+/// The keys of an event, each once: it takes effect once on each document.
+pub(crate) fn keys_of<P: DocumentProjection>(
+    projection: &P,
+    event: &Envelope<P::Event>,
+) -> Vec<String> {
+    let mut keys = projection.keys(event);
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// A document that a batch concerns.
@@ -312,6 +379,9 @@ struct Slot<D> {
     document: Option<D>,
     /// Its revision in the store; 0 when it is not there.
     revision: u64,
+    /// The version of its stream that it has come to in the store, and with this batch; nothing unless it is of one stream.
+    version: Version,
+    reached: Version,
     /// The event that was, or is to be, applied last.
     position: Position,
 }
@@ -321,6 +391,8 @@ impl<D> Slot<D> {
         Self {
             document: None,
             revision: 0,
+            version: Version::EMPTY,
+            reached: Version::EMPTY,
             position,
         }
     }
@@ -363,16 +435,36 @@ impl<P: fmt::Debug, B> fmt::Debug for DocumentProjector<P, B> {
     }
 }
 
-/// What the documents of a collection are found by, if that is known. What can't be read is unlike everything.
-pub(crate) async fn declared(
-    store: &dyn DocumentStore,
+/// The filter for the events that a projection reads.
+pub(crate) fn filter_of<P: DocumentProjection>(
+    decoder: &Decoder,
+) -> Result<EventFilter, RegistrationError> {
+    let filter = decoder.filter::<P::Event>()?;
+    // What is no category is that of no stream, and is told when the read model is made.
+    let category = P::OF_STREAMS.and_then(|category| Category::new(category).ok());
+    Ok(match category {
+        Some(category) => filter.categories([category]),
+        None => filter,
+    })
+}
+
+/// Puts a document with what it is found by; `None` if there is nothing to be stored.
+pub(crate) fn put<P: DocumentProjection>(
     collection: &str,
-) -> Result<Option<Shapes>, StoreError> {
-    let found = store
-        .load_documents(FIELDS, &[collection.to_owned()])
-        .await?;
-    let shapes = |document: &Document| serde_json::from_str(document.body().as_str());
-    Ok(found.first().map(|found| shapes(found).unwrap_or_default()))
+    key: &str,
+    document: Option<&P::Document>,
+    version: Version,
+) -> Result<Option<DocumentWrite>, Refusal> {
+    let Some(body) = encode::<P>(document, version)? else {
+        return Ok(None);
+    };
+    let mut write = DocumentWrite::put(collection, key, body);
+    for field in P::FIELDS {
+        if let Some(value) = document.and_then(|document| field.value(document)) {
+            write = write.with_field(field.name(), value);
+        }
+    }
+    Ok(Some(write))
 }
 
 /// The events of a batch, decoded.

@@ -9,7 +9,8 @@ use uno_uow::CommandError;
 
 use crate::{
     DocumentProjection, Finding, Generation, LiveQuery, Serving, ServingError,
-    document_projection::declared, field::Shapes,
+    field::{Shapes, declared},
+    stream_projection,
 };
 
 /// Reads the documents of a [`DocumentProjection`]. Cheap to clone.
@@ -79,7 +80,7 @@ impl<P: DocumentProjection> Documents<P> {
         let read = |generation: Generation| async move {
             let collection = generation.name_of(P::NAME);
             let found = self.store.load_documents(&collection, keys).await?;
-            found.first().map(decode::<P>).transpose()
+            Ok(found.first().map(decode::<P>).transpose()?.flatten())
         };
         self.serving.read(read).await
     }
@@ -95,7 +96,10 @@ impl<P: DocumentProjection> Documents<P> {
         let read = |generation: Generation| async move {
             let collection = generation.name_of(P::NAME);
             let found = self.store.load_documents(&collection, keys).await?;
-            found.iter().map(keyed::<P>).collect()
+            let documents = found
+                .iter()
+                .filter_map(|found| keyed::<P>(found).transpose());
+            documents.collect()
         };
         self.serving.read(read).await
     }
@@ -111,8 +115,20 @@ impl<P: DocumentProjection> Documents<P> {
     ) -> Result<Vec<(String, P::Document)>, ReadDocumentError> {
         let read = |generation: Generation| async move {
             let collection = generation.name_of(P::NAME);
-            let found = self.store.scan_documents(&collection, after, limit);
-            found.await?.iter().map(keyed::<P>).collect()
+            let (mut documents, mut after) = (Vec::new(), after.map(str::to_owned));
+            // What is stored of a stream may say that there is no document, and does not count.
+            while documents.len() < limit {
+                let (wanted, from) = (limit - documents.len(), after.as_deref());
+                let found = self.store.scan_documents(&collection, from, wanted).await?;
+                for document in &found {
+                    documents.extend(keyed::<P>(document)?);
+                }
+                let Some(last) = found.last().filter(|_| found.len() == wanted) else {
+                    break;
+                };
+                after = Some(last.key().to_owned());
+            }
+            Ok(documents)
         };
         self.serving.read(read).await
     }
@@ -153,7 +169,8 @@ impl<P: DocumentProjection> Documents<P> {
             }
             let end = found.last().map(PageEnd::of);
             let documents = found.iter().map(FoundDocument::document);
-            let documents = documents.map(keyed::<P>).collect::<Result<_, _>>()?;
+            let documents = documents.filter_map(|found| keyed::<P>(found).transpose());
+            let documents = documents.collect::<Result<_, _>>()?;
             Ok(Found { documents, end })
         };
         self.serving.read(read).await
@@ -340,18 +357,25 @@ impl<D> Found<D> {
     }
 }
 
+/// `None`: what is stored says that there is no document.
 fn keyed<P: DocumentProjection>(
     document: &Document,
-) -> Result<(String, P::Document), ReadDocumentError> {
-    Ok((document.key().to_owned(), decode::<P>(document)?))
+) -> Result<Option<(String, P::Document)>, ReadDocumentError> {
+    let found = decode::<P>(document)?;
+    Ok(found.map(|found| (document.key().to_owned(), found)))
 }
 
-fn decode<P: DocumentProjection>(document: &Document) -> Result<P::Document, ReadDocumentError> {
-    serde_json::from_str(document.body().as_str()).map_err(|source| ReadDocumentError::Malformed {
-        projection: P::NAME,
-        key: document.key().to_owned(),
-        source,
-    })
+fn decode<P: DocumentProjection>(
+    document: &Document,
+) -> Result<Option<P::Document>, ReadDocumentError> {
+    match stream_projection::decode::<P>(document.body()) {
+        Ok(kept) => Ok(kept.document),
+        Err(source) => Err(ReadDocumentError::Malformed {
+            projection: P::NAME,
+            key: document.key().to_owned(),
+            source,
+        }),
+    }
 }
 
 impl<P> Clone for Documents<P> {

@@ -2,7 +2,12 @@
 
 use std::{borrow::Borrow, collections::BTreeMap, fmt, ops::RangeBounds};
 
-use uno_core::{FieldRange, FieldValue, Indexable};
+use uno_core::{
+    Document, DocumentStore, DocumentWrite, FieldRange, FieldValue, Indexable, Payload, Refusal,
+    StoreError,
+};
+
+use crate::DocumentProjection;
 
 /// A field that documents `D` are found by: a name, and what it is in a document. A constant, listed in
 /// [`DocumentProjection::FIELDS`](crate::DocumentProjection::FIELDS).
@@ -182,4 +187,48 @@ impl FieldsChanged {
     pub fn collection(&self) -> &str {
         &self.collection
     }
+}
+
+/// Sees to it that what the documents are found by stands beside them: it is written before the first document is, and never
+/// changed. So what is found is whole, whichever code asks. What is to be written, if it does not stand there yet.
+pub(crate) async fn declare<P: DocumentProjection, S: DocumentStore + ?Sized>(
+    store: &S,
+    collection: &str,
+) -> Result<Option<DocumentWrite>, DeclareError> {
+    let wanted = shapes(P::FIELDS);
+    let stored = declared(store, collection).await?;
+    if stored.as_ref() == Some(&wanted) {
+        return Ok(None);
+    }
+    if stored.is_some() || !store.scan_documents(collection, None, 1).await?.is_empty() {
+        let collection = collection.to_owned();
+        return Err(FieldsChanged { collection }.into());
+    }
+    let body = Payload::encode(&wanted)?;
+    Ok(Some(
+        DocumentWrite::put(FIELDS, collection, body).expecting(0),
+    ))
+}
+
+/// What the documents of a collection are found by, if that is known. What can't be read is unlike everything.
+pub(crate) async fn declared<S: DocumentStore + ?Sized>(
+    store: &S,
+    collection: &str,
+) -> Result<Option<Shapes>, StoreError> {
+    let found = store
+        .load_documents(FIELDS, &[collection.to_owned()])
+        .await?;
+    let shapes = |document: &Document| serde_json::from_str(document.body().as_str());
+    Ok(found.first().map(|found| shapes(found).unwrap_or_default()))
+}
+
+/// Why it can't be said what the documents are found by.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeclareError {
+    #[error(transparent)]
+    Changed(#[from] FieldsChanged),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
 }

@@ -15,6 +15,10 @@
 //!   per key; an [`Inbox`] recognises a message from there that is delivered again.
 //! * A **projection** keeps a read model. Its rows and its checkpoint are committed together, so each event takes
 //!   effect exactly once: [`DocumentProjection`] for JSON documents on any store, [`Projection`] for rows of your own.
+//! * **One definition, three ways**: a [`StreamProjection`] is kept asynchronously, inline in the commit of the events
+//!   ([`InlineDocuments`]), or folded live ([`LiveDocuments`]), with the same documents. What is put together of many streams is kept
+//!   asynchronously or folded live.
+//! * A **sink** is a read model that no commit of the store's can hold: at least once, and harmless when it is more ([`Sink`]).
 //! * A **read model** is a projection in its generations: a new one is built from the log beside the one that serves, and they are
 //!   swapped in one transaction ([`ReadModel`], [`Serving`]).
 //! * A **query** asks a read model ([`QueryBus`], [`Documents`]); a **live query** is answered again whenever its answer has changed
@@ -34,18 +38,23 @@ mod command_worker;
 mod describe;
 mod document_projection;
 mod documents;
+mod enrich;
 mod execute_error;
 mod field;
 mod generation;
 mod idempotency;
 mod inbox;
+mod inline_documents;
 mod layers;
+mod live_documents;
 mod live_query;
 mod message_relay;
 mod projection;
 mod query;
 mod query_layer;
 mod read_model;
+mod sink;
+mod stream_projection;
 pub mod telemetry;
 
 pub use crate::{
@@ -67,7 +76,9 @@ pub use crate::{
     generation::Generation,
     idempotency::{IdempotencyKey, IdempotencyKeyError, KeyReused, StoredRejection},
     inbox::{Handled, Inbox, InboxError},
+    inline_documents::InlineDocuments,
     layers::{Asked, Authorise, Authority, Forbidden, Invalid, TimeLimit, Trace, Validate},
+    live_documents::{LiveDocuments, LiveError},
     live_query::LiveQuery,
     message_relay::{MessageRelay, RelayOptions, RelayStatus, Transport},
     projection::{Projection, Projector, VersionedProjection},
@@ -77,4 +88,6 @@ pub use crate::{
         GenerationState, GenerationStatus, ReadModel, ReadModelError, ReadModelStatus,
         RebuildError, RebuildProgress, Serving, ServingError, Switched,
     },
+    sink::{Marked, Sink, SinkFeed, Upsert},
+    stream_projection::{Fact, StreamProjection},
 };

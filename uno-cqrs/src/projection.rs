@@ -11,7 +11,7 @@ use uno_core::{
 };
 use uno_events::{Batch, ConsumeError, Consumer};
 
-use crate::{Generation, document_projection::decode_all, telemetry};
+use crate::{Generation, document_projection::decode_all, enrich::not_enriched, telemetry};
 
 /// A read model of rows that you write yourself, in the store's transaction. Write a plain `async fn`.
 ///
@@ -44,11 +44,29 @@ use crate::{Generation, document_projection::decode_all, telemetry};
 /// 2. `project` must not use the store itself, whose transaction it is in.
 /// 3. In a subscription with several lanes, events of different streams are projected at the same time: rows that several of them concern
 ///    are changed by one statement each, or locked.
-pub trait Projection<B: Backend>: fmt::Debug + Send + Sync + 'static {
+pub trait Projection<B: Backend>: fmt::Debug + Send + Sync + Sized + 'static {
     /// The name of the projection and of its subscription.
     const NAME: &'static str;
     /// The events it reads.
     type Event: EventSet;
+
+    /// The projection as it is to see these events, all of one batch, with what it needs to know of them beside: one question for what would
+    /// be one for each event. `None`, unless you write it: as it is. It is asked before the transaction, once for each batch, also when
+    /// the read model is rebuilt; see [`DocumentProjection::enrich`](crate::DocumentProjection::enrich).
+    ///
+    /// # Errors
+    /// Whatever went wrong. A [`StoreError`](uno_core::StoreError) that may pass is waited for; else the batch is projected event by event,
+    /// to find the one at fault.
+    ///
+    /// # Cancellation
+    /// The future may be dropped at any await: it only reads.
+    fn enrich(
+        &self,
+        events: &[Envelope<Self::Event>],
+    ) -> impl Future<Output = Result<Option<Self>, BoxError>> + Send {
+        let _ = events;
+        std::future::ready(Ok(None))
+    }
 
     /// Changes the rows that the event concerns.
     ///
@@ -110,7 +128,7 @@ pub trait Projection<B: Backend>: fmt::Debug + Send + Sync + 'static {
 /// # Contract
 /// 1. What it writes for one generation is apart from what it writes for all others.
 /// 2. `create` and `discard` may be called again.
-pub trait VersionedProjection<B: Backend>: Projection<B> + Sized {
+pub trait VersionedProjection<B: Backend>: Projection<B> {
     /// The version of the code: raise it when the same events are to make other rows. Until the read model is rebuilt, code of each
     /// version reads what its own has built.
     const VERSION: u32 = 1;
@@ -197,7 +215,9 @@ impl<B: Backend, P: Projection<B>> Consumer for Projector<P, B> {
         let mut commit = Commit::new();
         commit.checkpoints.push(checkpoint);
         if !events.is_empty() {
-            let projection = Arc::clone(&self.projection);
+            let enriched = self.projection.enrich(&events).await;
+            let enriched = enriched.map_err(|error| not_enriched(&events, error))?;
+            let projection = enriched.map_or_else(|| Arc::clone(&self.projection), Arc::new);
             commit.work.push(Box::new(move |tx| {
                 Box::pin(async move { project_all(&*projection, &events, tx).await })
             }));

@@ -19,8 +19,8 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uno_core::{
-    Backend, BoxError, Commit, CommitError, Decoder, DocumentStore, DocumentWrite, EventStore,
-    Position, Receipt, Stale, SubscriptionName,
+    Backend, BoxError, Category, Commit, CommitError, Decoder, DocumentStore, DocumentWrite,
+    EventStore, Position, Receipt, Stale, SubscriptionName,
 };
 use uno_events::{Replay, Subscription, SubscriptionError, SubscriptionManager, WaitError};
 
@@ -126,6 +126,9 @@ impl<B: Backend> ReadModel<B> {
         manager: Arc<SubscriptionManager>,
         decoder: Decoder,
     ) -> Result<Self, ReadModelError> {
+        if let Some(category) = P::OF_STREAMS {
+            Category::new(category)?;
+        }
         let kind = DocumentKind::new(projection, Arc::clone(&backend), decoder)?;
         Self::new(P::NAME, P::VERSION, log, backend, manager, Arc::new(kind))
     }
@@ -430,6 +433,22 @@ pub(crate) async fn own_record(
             Some(entry) => OwnRecord::Of(revision, *entry),
         },
     })
+}
+
+/// The revision of the record, and the generations that code of this version builds; `None` if there is no record.
+pub(crate) async fn own_generations(
+    store: &dyn DocumentStore,
+    name: &str,
+    version: u32,
+) -> Result<Option<(u64, Vec<Generation>)>, ServingError> {
+    let found = load_record(store, name).await?;
+    Ok(found.map(|(revision, record)| {
+        let own = record
+            .entries()
+            .iter()
+            .filter(|entry| entry.version == version);
+        (revision, own.map(|entry| entry.number).collect())
+    }))
 }
 
 /// What a change of the record came to.

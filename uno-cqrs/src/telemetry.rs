@@ -6,6 +6,7 @@
 //! | [`COMMAND_ENDED`] | debug or warn | `command`, `command_id`, `outcome`, `micros` |
 //! | [`QUERY_ENDED`] | debug or warn | `query`, `outcome`, `micros` |
 //! | [`PROJECT`] | debug | `projection`, `events` |
+//! | [`SINK`] | debug | `sink`, `upserts` |
 //! | [`COMMAND_RETRY`] | warn | `queue`, `command`, `command_id`, `attempt`, `why` |
 //! | [`COMMAND_GAVE_UP`] | error | `queue`, `command`, `command_id`, `attempt` |
 //! | [`OUTCOME_DROPPED`] | error | `queue`, `command`, `command_id` |
@@ -26,6 +27,8 @@ pub const COMMAND_ENDED: &str = "uno.command.ended";
 pub const QUERY_ENDED: &str = "uno.query.ended";
 /// Span around one batch of a projection.
 pub const PROJECT: &str = "uno.project";
+/// Span around what one batch is to a [`Sink`](crate::Sink).
+pub const SINK: &str = "uno.sink";
 /// Event: a queued command will be tried again.
 pub const COMMAND_RETRY: &str = "uno.command.retry";
 /// Event: a queued command is not tried again.

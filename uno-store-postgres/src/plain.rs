@@ -32,7 +32,7 @@ pub(crate) struct Plain {
 /// What a commit touches, as hashes: two that share one are not carried out together.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
-    /// Streams. Commits in one group may share these: they take their turns within it.
+    /// Streams, and documents that are only to stay as they are. Commits in one group may share these: they take their turns within it.
     pub(crate) streams: Vec<u64>,
     /// Everything else, event ids included.
     pub(crate) others: Vec<u64>,
@@ -192,11 +192,15 @@ impl Plain {
                 .iter()
                 .map(|snapshot| hash((1, snapshot.stream()))),
         );
-        others.extend(
-            self.documents
-                .iter()
-                .map(|document| hash((2, document.collection(), document.key()))),
-        );
+        // What several commits take for granted, and none of them changes, keeps them from no group. One that must not exist gets a row for
+        // the time being, which only one of them can put there.
+        let stays = |write: &&DocumentWrite| {
+            write.change() == DocumentChange::Keep
+                && write.expected_revision().is_some_and(|revision| revision > 0)
+        };
+        let (kept, changed): (Vec<_>, Vec<_>) = self.documents.iter().partition(stays);
+        let document = |write: &DocumentWrite| hash((2, write.collection(), write.key()));
+        others.extend(changed.into_iter().map(document));
         others.extend(
             self.checkpoints
                 .iter()
@@ -233,7 +237,10 @@ impl Plain {
                 .map(|handled| hash((7, handled.consumer(), handled.id()))),
         );
         Touched {
-            streams: streams.map(hash).collect(),
+            streams: streams
+                .map(hash)
+                .chain(kept.into_iter().map(document))
+                .collect(),
             others,
         }
     }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod ways;
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -39,7 +40,11 @@ use crate::EnvelopeBuilder;
 ///
 /// Each event is stored and read back on its way, as in [`Given`](crate::Given). The events are projected in batches of one, of two, of three
 /// and all at once, and each batch twice, as after a crash before its commit; documents are stored between batches. Wherever the results
-/// differ, by a clock, a counter in the projection, or a document that does not read back equal, the test fails.
+/// differ, by a clock, a counter in the projection, or a document that does not read back equal, the test fails. What a projection
+/// [loads](DocumentProjection::enrich) for a batch is not asked for: give it a projection that has it.
+///
+/// [`then_the_same_live`](Self::then_the_same_live) and [`then_the_same_in_every_way`](Self::then_the_same_in_every_way) run it on a store, in
+/// each way that a projection is run, and compare.
 #[derive(Debug)]
 #[must_use = "nothing is tested before `then`"]
 pub struct GivenProjection<P: DocumentProjection> {

@@ -85,6 +85,7 @@
 //! It keeps no aggregates between units of work, unless the one is handed to the other ([`Warm`]), and it does not nest: [`Runner::run`] within another is an error. Take
 //! `&mut UnitOfWork` as an argument instead, or a savepoint.
 
+mod before_commit;
 mod command_error;
 mod load;
 mod repository;
@@ -101,6 +102,7 @@ mod unit_of_work;
 mod warm;
 
 pub use crate::{
+    before_commit::BeforeCommit,
     command_error::{CommandError, DomainError},
     load::LoadError,
     repository::Repository,

@@ -17,8 +17,8 @@ use uno_core::{
 };
 
 use crate::{
-    CommandError, Handover, RetryBudget, RetryPolicy, SnapshotCounts, StagingError, UnitOfWork,
-    Warm,
+    BeforeCommit, CommandError, Handover, RetryBudget, RetryPolicy, SnapshotCounts, StagingError,
+    UnitOfWork, Warm,
     command_error::store_error,
     snapshot_keeper::SnapshotKeeper,
     telemetry,
@@ -37,6 +37,7 @@ pub struct Runner<B: Backend> {
     retry: RetryPolicy,
     budget: RetryBudget,
     snapshots: Arc<SnapshotKeeper>,
+    completions: Arc<[Arc<dyn BeforeCommit<B>>]>,
 }
 
 impl<B: Backend> Runner<B> {
@@ -50,6 +51,7 @@ impl<B: Backend> Runner<B> {
             retry: RetryPolicy::default(),
             budget: RetryBudget::default(),
             snapshots: Arc::new(SnapshotKeeper::new()),
+            completions: Arc::new([]),
         }
     }
 
@@ -71,6 +73,14 @@ impl<B: Backend> Runner<B> {
     #[must_use]
     pub fn with_retry_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// The same, with every commit completed by this, after what completes it already.
+    #[must_use]
+    pub fn with_before_commit(mut self, completion: Arc<dyn BeforeCommit<B>>) -> Self {
+        let before = self.completions.iter().map(Arc::clone);
+        self.completions = before.chain([completion]).collect();
         self
     }
 
@@ -126,9 +136,18 @@ impl<B: Backend> Runner<B> {
     /// Dropping the future commits everything, or nothing.
     pub async fn commit(&self, uow: UnitOfWork<B>) -> Result<Receipt, RunError> {
         self.refuse_nesting()?;
-        let collection = uow.into_commit().map_err(RunError::Staging)?;
+        let mut collection = uow.into_commit().map_err(RunError::Staging)?;
+        let completed = self.complete(&mut collection.commit).await;
+        completed.map_err(RunError::Command)?;
         self.carry_out(collection.commit, collection.afterwards)
             .await
+    }
+
+    async fn complete(&self, commit: &mut Commit<B::Tx>) -> Result<(), CommandError> {
+        for completion in &*self.completions {
+            completion.complete(&self.backend, commit).await?;
+        }
+        Ok(())
     }
 
     /// Commits, and has the snapshots stored that come after it: not before, for only the commit proves what they were made of.
@@ -305,8 +324,16 @@ impl<B: Backend> Runner<B> {
             }
             let decided = RUNNING.scope((), f(&mut uow)).await;
             let relies_on_warm = uow.relies_on_warm;
-            let value = match decided {
-                Ok(value) => value,
+            let completed = match decided {
+                Ok(value) => {
+                    let mut collection = uow.into_commit().map_err(RunError::Staging)?;
+                    let completed = self.complete(&mut collection.commit).await;
+                    completed.map(|()| (value, collection))
+                }
+                Err(error) => Err(error),
+            };
+            let (value, collection) = match completed {
+                Ok(completed) => completed,
                 Err(error) => match handover.as_deref_mut() {
                     Some(handover) if relies_on_warm => {
                         first = false;
@@ -316,7 +343,6 @@ impl<B: Backend> Runner<B> {
                     _ => return Err(RunError::Command(error)),
                 },
             };
-            let collection = uow.into_commit().map_err(RunError::Staging)?;
             let committed = match handover.as_deref_mut() {
                 Some(handover) => self.pass_on(collection, handover, first).await,
                 None => {
@@ -441,6 +467,7 @@ impl<B: Backend> Clone for Runner<B> {
             retry: self.retry,
             budget: self.budget.clone(),
             snapshots: Arc::clone(&self.snapshots),
+            completions: Arc::clone(&self.completions),
         }
     }
 }

@@ -4,11 +4,12 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uno_core::{
-    Backend, Command, EventStore, Head, Metadata, Receipt, StoreError, SubscriptionName,
+    Backend, Command, EventStore, Head, Metadata, Receipt, RegistrationError, StoreError,
+    SubscriptionName,
 };
 use uno_cqrs::{
-    CommandBus, DocumentProjection, Documents, ExecuteError, IdempotencyKey, Query, QueryBus,
-    QueryError, ReadModel,
+    CommandBus, DocumentProjection, Documents, ExecuteError, IdempotencyKey, LiveDocuments, Query,
+    QueryBus, QueryError, ReadModel,
 };
 use uno_events::{EventBus, SubscriptionManager, SubscriptionStatus, WaitError};
 use uno_uow::{CommandError, RunError, UnitOfWork};
@@ -191,6 +192,18 @@ impl<B: Backend> App<B> {
     #[must_use]
     pub fn documents<P: DocumentProjection>(&self) -> Documents<P> {
         Documents::new(Arc::clone(&self.inner.backend) as _)
+    }
+
+    /// The documents of a projection, folded from the log when they are asked for: nothing need be registered, and nothing is stored.
+    ///
+    /// # Errors
+    /// When one of its events has a name that can't be stored, or a chain of upcasters that is not whole.
+    pub fn live<P: DocumentProjection>(
+        &self,
+        projection: P,
+    ) -> Result<LiveDocuments<P>, RegistrationError> {
+        let decoder = self.inner.commands.runner().decoder().clone();
+        LiveDocuments::new(projection, Arc::clone(&self.inner.backend) as _, decoder)
     }
 
     /// The read model of this name, for rebuilding it, going back and dropping generations; `None` when the application has no such read

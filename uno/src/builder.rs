@@ -8,13 +8,13 @@ use uno_core::{
 };
 use uno_cqrs::{
     AggregateEntry, Catalogue, CommandBus, CommandBusBuilder, CommandHandler, CommandLayer,
-    CommandOptions, DocumentProjection, HandlerEntry, Projection, ProjectionEntry, Projector,
-    Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions, ReadModel,
-    VersionedProjection,
+    CommandOptions, DocumentProjection, HandlerEntry, InlineDocuments, Projection, ProjectionEntry,
+    Projector, Query, QueryBus, QueryBusBuilder, QueryHandler, QueryLayer, QueryOptions, ReadModel,
+    Sink, SinkFeed, StreamProjection, VersionedProjection,
 };
 use uno_domain::Aggregate;
 use uno_events::{EventBus, IntoEventHandler, Replay, Subscription, SubscriptionManager};
-use uno_uow::{RetryBudget, RetryPolicy, Runner};
+use uno_uow::{BeforeCommit, RetryBudget, RetryPolicy, Runner};
 
 #[cfg(feature = "saga")]
 use crate::saga_part::{SagaFactory, SagaPart};
@@ -39,6 +39,7 @@ pub struct UnoBuilder<B: Backend> {
     queries: QueryBusBuilder,
     parts: Vec<Part<B>>,
     read_models: Vec<ReadModelFactory<B>>,
+    inline: Vec<InlineFactory<B>>,
     /// What is known of the parts before they are made.
     catalogue: Catalogue,
     events: Vec<&'static [EventDescriptor]>,
@@ -50,6 +51,10 @@ pub struct UnoBuilder<B: Backend> {
 
 /// A subscription that is made when the store and the decoder are known.
 type Part<B> = Box<dyn FnOnce(&Arc<B>, &Decoder) -> Result<Subscription, BuildError> + Send>;
+
+/// What completes the commits of commands, made when the decoder is known.
+type InlineFactory<B> =
+    Box<dyn FnOnce(&Decoder) -> Result<Arc<dyn BeforeCommit<B>>, BuildError> + Send>;
 
 /// Whether all events of an aggregate can be read, in all versions that there ever were.
 type AggregateCheck = fn(&Decoder) -> Result<(), RegistrationError>;
@@ -69,6 +74,7 @@ impl<B: Backend> UnoBuilder<B> {
             queries: QueryBus::builder(),
             parts: Vec::new(),
             read_models: Vec::new(),
+            inline: Vec::new(),
             catalogue: Catalogue::new(""),
             events: Vec::new(),
             aggregates: Vec::new(),
@@ -258,6 +264,68 @@ impl<B: Backend> UnoBuilder<B> {
         self
     }
 
+    /// Keeps a read model of documents in the commits of commands and units of work: whoever reads after a command sees what it did, and
+    /// need not [wait](crate::App::wait_for). For the rest it is like [`documents`](Self::documents): what others append is followed, and
+    /// it is rebuilt beside itself. See [`InlineDocuments`] for what is promised, and what it costs.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use uno::{cqrs::{Fact, StreamProjection}, prelude::*};
+    /// # #[derive(Event, Serialize, Deserialize)] struct Deposited { cents: i64 }
+    /// # #[derive(EventSet)] enum AccountEvent { Deposited(Deposited) }
+    /// # #[derive(Default)] struct Account {}
+    /// # impl Aggregate for Account {
+    /// #     const CATEGORY: &'static str = "account";
+    /// #     type Id = String;
+    /// #     type Event = AccountEvent;
+    /// #     fn apply(&mut self, _: &AccountEvent) {}
+    /// # }
+    /// # #[derive(Clone, Debug)] struct Balances;
+    /// # impl StreamProjection for Balances {
+    /// #     const NAME: &'static str = "balances";
+    /// #     const CATEGORY: &'static str = "account";
+    /// #     type Event = Deposited;
+    /// #     type Document = i64;
+    /// #     fn fold(&self, sum: Option<i64>, event: &Fact<'_, Deposited>) -> Option<i64> { Some(sum.unwrap_or(0) + event.event().cents) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let uno = Uno::builder(Arc::new(MemoryStore::new())).inline(Balances).build()?;
+    /// uno.migrate().await?;
+    /// let app = uno.start().await?;
+    /// app.unit_of_work(|uow| Box::pin(async move {
+    ///     uow.load_or_new::<Account>(&"ada".to_owned()).await?.record(Deposited { cents: 500 });
+    ///     Ok(())
+    /// })).await?;
+    /// assert_eq!(app.documents::<Balances>().get("ada").await?, Some(500));
+    /// # app.stop().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn inline<P: StreamProjection + Clone>(mut self, projection: P) -> Self {
+        let inline = projection.clone();
+        self.inline.push(Box::new(|decoder| {
+            let inline = InlineDocuments::new(inline, decoder.clone());
+            Ok(Arc::new(inline.map_err(BuildError::ReadModel)?))
+        }));
+        self.documents(projection)
+    }
+
+    /// Keeps what is outside of the store, such as the index of a search engine, up to date: [at least once](Sink), as a
+    /// durable subscription under the sink's name.
+    #[must_use]
+    pub fn sink<S: Sink>(mut self, sink: S) -> Self {
+        self.reads(ProjectionEntry::sink::<S>(), S::Event::EVENTS);
+        self.parts.push(Box::new(move |backend, decoder| {
+            let name = SubscriptionName::new(S::NAME)?;
+            let feed = SinkFeed::new(sink, Arc::clone(backend) as _, decoder.clone())
+                .map_err(BuildError::Events)?;
+            Ok(Subscription::new(name, Replay::Safe, Arc::new(feed)))
+        }));
+        self
+    }
+
     /// Keeps a [read model](ReadModel) of your own rows, in tables that are named by their generation: like
     /// [`documents`](Self::documents) it is rebuilt beside itself.
     #[must_use]
@@ -349,10 +417,13 @@ impl<B: Backend> UnoBuilder<B> {
     /// [required](Self::requires), or that a saga sends, has no handler.
     pub fn build(self) -> Result<Uno<B>, BuildError> {
         self.check_aggregates()?;
-        let runner = Runner::new(Arc::clone(&self.backend))
+        let mut runner = Runner::new(Arc::clone(&self.backend))
             .with_decoder(self.decoder.clone())
             .with_retry(self.conflicts)
             .with_retry_budget(self.budget);
+        for make in self.inline {
+            runner = runner.with_before_commit(make(&self.decoder)?);
+        }
         let commands = self.commands.runner(runner).build()?;
         let mut subscriptions = Vec::new();
         for part in self.parts {

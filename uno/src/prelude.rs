@@ -7,8 +7,8 @@ pub use uno_core::{
     ExpectedVersion, Metadata, Position, Receipt, RecordedEvent, StreamId, Version,
 };
 pub use uno_cqrs::{
-    CommandHandler, CommandOutcome, DocumentProjection, IdempotencyKey, Invalid, Projection, Query,
-    QueryHandler, Validate, Verdict,
+    CommandHandler, CommandOutcome, DocumentProjection, Fact, IdempotencyKey, Invalid, Projection,
+    Query, QueryHandler, Sink, StreamProjection, Validate, Verdict,
 };
 pub use uno_domain::{
     Aggregate, AggregateRoot, Decider, Entity, Specification, StateStored, ValueObject,

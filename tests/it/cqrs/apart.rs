@@ -239,24 +239,24 @@ trait InSchema<Tx> {
 by_hand!(SqliteStore, SqliteTx);
 by_hand!(PgStore, PgTx);
 
-/// Rows of one's own: rebuilt while they serve, read by the generation and by the view, and a table that somebody drops.
-async fn tables<B: ByHand>(store: &Arc<B>)
+/// Rows of one's own in one store, of the log of it or of another: rebuilt while they serve, read by the generation and by the view, and a table that somebody drops.
+async fn tables<L: Backend, B: ByHand>(log: &Arc<L>, store: &Arc<B>)
 where
     Cents: VersionedProjection<B>,
 {
-    events(&**store, 100).await;
-    let manager = SubscriptionManager::builder(Arc::clone(store) as _, Arc::clone(store) as _)
+    events(&**log, 100).await;
+    let manager = SubscriptionManager::builder(Arc::clone(log) as _, Arc::clone(store) as _)
         .poll_interval(Duration::from_millis(5))
         .build();
     let manager = Arc::new(manager);
-    let (log, rows, feeder) = (
-        Arc::clone(store) as _,
+    let (of, rows, feeder) = (
+        Arc::clone(log) as _,
         Arc::clone(store),
         Arc::clone(&manager),
     );
     let model = ReadModel::rows(
         Cents::new(&Mendable::default()),
-        log,
+        of,
         rows,
         feeder,
         Decoder::new(),
@@ -275,15 +275,15 @@ where
         let read = async |generation: Generation| store.table(&generation.table("cents")).await;
         serving.read(read).await
     };
-    assert_eq!(read().await.unwrap(), expected(&**store).await);
+    assert_eq!(read().await.unwrap(), expected(&**log).await);
 
     let switched = in_time(model.rebuild()).await.unwrap();
-    events(&**store, 20).await;
+    events(&**log, 20).await;
     in_time(manager.until_idle()).await.unwrap();
-    assert_eq!(read().await.unwrap(), expected(&**store).await);
+    assert_eq!(read().await.unwrap(), expected(&**log).await);
     assert_eq!(
         store.table("serving_cents").await.unwrap(),
-        expected(&**store).await
+        expected(&**log).await
     );
     in_time(model.drop_generation(switched.from()))
         .await
@@ -296,7 +296,7 @@ where
     // Somebody drops the table that serves.
     store.by_hand("DROP VIEW serving_cents").await;
     store.by_hand("DROP TABLE cents_g2").await;
-    events(&**store, 5).await;
+    events(&**log, 5).await;
     assert!(
         in_time(manager.until_idle()).await.is_err(),
         "it stops, and says so"
@@ -313,17 +313,17 @@ where
     assert!(read().await.is_err());
     // A rebuild mends it, with what came meanwhile.
     let switched = in_time(model.rebuild()).await.unwrap();
-    assert_eq!(read().await.unwrap(), expected(&**store).await);
+    assert_eq!(read().await.unwrap(), expected(&**log).await);
     assert_eq!(
         store.table("serving_cents").await.unwrap(),
-        expected(&**store).await
+        expected(&**log).await
     );
     in_time(model.drop_generation(switched.from()))
         .await
         .unwrap();
-    events(&**store, 5).await;
+    events(&**log, 5).await;
     in_time(manager.until_idle()).await.unwrap();
-    assert_eq!(read().await.unwrap(), expected(&**store).await);
+    assert_eq!(read().await.unwrap(), expected(&**log).await);
     manager.stop_all().await;
 }
 
@@ -362,7 +362,7 @@ impl InSchema<PgTx> for Cents {
 #[tokio::test]
 async fn tables_of_ones_own_are_rebuilt_in_sqlite() {
     let (store, guard) = sqlite().open().await.unwrap();
-    tables(&store).await;
+    tables(&store, &store).await;
     sqlite().close(guard).await;
 }
 
@@ -386,7 +386,23 @@ async fn a_row_that_fails_is_parked_and_mended_by_a_rebuild_in_postgres() {
 async fn tables_of_ones_own_are_rebuilt_in_postgres() {
     let harness = crate::postgres::PgHarness::plain();
     let (store, guard) = harness.open().await.unwrap();
-    tables(&store).await;
+    tables(&store, &store).await;
     drop(store);
     harness.close(guard).await;
+}
+
+#[tokio::test]
+async fn tables_of_ones_own_in_sqlite_of_a_log_in_postgres_and_the_reverse() {
+    let pg = crate::postgres::PgHarness::plain();
+    let (postgres, schema) = pg.open().await.unwrap();
+    let (file, folder) = sqlite().open().await.unwrap();
+    tables(&postgres, &file).await;
+    let (other, other_folder) = sqlite().open().await.unwrap();
+    let (target, target_schema) = pg.open().await.unwrap();
+    tables(&other, &target).await;
+    drop((postgres, file, other, target));
+    pg.close(schema).await;
+    pg.close(target_schema).await;
+    sqlite().close(folder).await;
+    sqlite().close(other_folder).await;
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uno_core::{Backend, CommandDescriptor, EventDescriptor, EventSet};
 use uno_domain::Aggregate;
 
-use crate::{DocumentProjection, Projection};
+use crate::{DocumentProjection, Projection, Sink};
 
 /// A command that has a handler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,12 @@ impl ProjectionEntry {
     #[must_use]
     pub fn documents<P: DocumentProjection>() -> Self {
         Self::new(P::NAME, "documents", names::<P::Event>())
+    }
+
+    /// A read model outside of the store.
+    #[must_use]
+    pub fn sink<S: Sink>() -> Self {
+        Self::new(S::NAME, "sink", names::<S::Event>())
     }
 
     /// A read model of rows of the user's own.

@@ -1,7 +1,7 @@
 //! What can go wrong with read models.
 
 use uno_core::{
-    BoxError, CommitError, DecodeError, Position, RegistrationError, StoreError,
+    BoxError, CommitError, DecodeError, Position, RegistrationError, StoreError, StreamIdError,
     SubscriptionNameError,
 };
 use uno_events::{SubscriptionError, WaitError};
@@ -16,6 +16,9 @@ pub enum ReadModelError {
     /// Its name has the mark of a generation in it.
     #[error("{0:?} is not a name for a read model: '@' marks a generation")]
     Mark(&'static str),
+    /// Its streams are of what can't be a category.
+    #[error(transparent)]
+    Category(#[from] StreamIdError),
     /// Its name can't be that of a subscription.
     #[error(transparent)]
     Subscription(#[from] SubscriptionNameError),

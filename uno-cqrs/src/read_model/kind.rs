@@ -11,7 +11,7 @@ use uno_events::Consumer;
 use super::RebuildError;
 use crate::{
     DocumentProjection, DocumentProjector, Generation, Projector, VersionedProjection,
-    field::FIELDS,
+    document_projection::filter_of, field::FIELDS,
 };
 
 /// How many documents are removed in one commit.
@@ -22,6 +22,9 @@ const DISCARD: usize = 1_000;
 pub(super) trait Kind<B: Backend>: fmt::Debug + Send + Sync {
     /// The events it reads.
     fn filter(&self) -> EventFilter;
+
+    /// Whether those who commit events may bring them to what is kept, ahead of the checkpoint.
+    fn may_be_ahead(&self) -> bool;
 
     /// What feeds a generation.
     fn consumer(&self, generation: Generation) -> Arc<dyn Consumer>;
@@ -51,7 +54,7 @@ impl<P: DocumentProjection, B: Backend> DocumentKind<P, B> {
         decoder: Decoder,
     ) -> Result<Self, RegistrationError> {
         Ok(Self {
-            filter: decoder.filter::<P::Event>()?,
+            filter: filter_of::<P>(&decoder)?,
             projection: Arc::new(projection),
             backend,
             decoder,
@@ -63,6 +66,10 @@ impl<P: DocumentProjection, B: Backend> DocumentKind<P, B> {
 impl<P: DocumentProjection, B: Backend> Kind<B> for DocumentKind<P, B> {
     fn filter(&self) -> EventFilter {
         self.filter.clone()
+    }
+
+    fn may_be_ahead(&self) -> bool {
+        P::OF_STREAMS.is_some()
     }
 
     fn consumer(&self, generation: Generation) -> Arc<dyn Consumer> {
@@ -146,6 +153,10 @@ impl<B: Backend, P: VersionedProjection<B>> RowKind<P, B> {
 impl<B: Backend, P: VersionedProjection<B>> Kind<B> for RowKind<P, B> {
     fn filter(&self) -> EventFilter {
         self.filter.clone()
+    }
+
+    fn may_be_ahead(&self) -> bool {
+        false
     }
 
     fn consumer(&self, generation: Generation) -> Arc<dyn Consumer> {

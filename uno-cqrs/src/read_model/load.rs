@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use uno_core::{
     AsOf, Backend, Checkpoint, CheckpointWrite, EventFilter, Head, LogPage, Position, ReadLog,
-    RecordedEvent, StoreError,
+    RecordedEvent, Stale, StoreError,
 };
 use uno_events::{Batch, ConsumeError};
 
@@ -136,6 +136,9 @@ impl<B: Backend> ReadModel<B> {
                         return Err(RebuildError::Elsewhere(generation));
                     }
                 }
+                // Whoever committed events has brought them to documents of this batch, which are then passed over: so this ends, and
+                // it is no failure.
+                Err(Trouble::Overtaken) => {}
                 Err(Trouble::Doubt) => in_doubt = true,
                 Err(Trouble::Other(error)) if error.is_transient() && failures < PATIENCE => {
                     failures += 1;
@@ -175,6 +178,8 @@ async fn pause(failures: u32) {
 enum Trouble {
     /// Somebody has moved the checkpoint.
     Stale,
+    /// Somebody has changed a document.
+    Overtaken,
     /// The checkpoint has been moved, or will be, or never.
     Doubt,
     Other(RebuildError),
@@ -298,6 +303,9 @@ impl<'m, B: Backend> Build<'m, B> {
         };
         match projected {
             Ok(()) => Ok(()),
+            Err(ConsumeError::Stale(Stale::Document { .. })) if self.model.kind.may_be_ahead() => {
+                Err(Trouble::Overtaken)
+            }
             Err(ConsumeError::Stale(_)) => Err(Trouble::Stale),
             Err(ConsumeError::Commit(error)) if super::is_unknown(&error) => Err(Trouble::Doubt),
             Err(ConsumeError::Commit(error)) => Err(Trouble::Other(error.into())),

@@ -57,6 +57,10 @@ impl<B: Backend> ReadModel<B> {
     pub async fn swap(&self) -> Result<Switched, RebuildError> {
         let (_, record) = self.existing().await?;
         let building = record.building().ok_or(RebuildError::NotBuilding)?.number;
+        if self.kind.may_be_ahead() {
+            // What was committed before this generation was begun is in the one that serves, also beyond its checkpoint.
+            self.build(building).await?;
+        }
         let switched = self.switch(building, GenerationState::Building).await?;
         self.sync().await?;
         Ok(switched)

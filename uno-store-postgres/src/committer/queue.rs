@@ -107,7 +107,7 @@ impl Queue {
     /// with one that waits.
     pub(super) fn take(&mut self) -> Option<Group> {
         let mut jobs: Vec<Job> = Vec::new();
-        let mut in_group: HashSet<u64> = HashSet::new();
+        let (mut in_group, mut shared) = (HashSet::<u64>::new(), HashSet::<u64>::new());
         let mut kept_back: HashSet<u64> = HashSet::new();
         let mut left: VecDeque<Job> = VecDeque::new();
         let (mut events, mut bytes) = (0, 0);
@@ -126,12 +126,17 @@ impl Queue {
                 .iter()
                 .chain(others)
                 .any(|key| self.under_way.contains(key) || kept_back.contains(key))
-                || others.iter().any(|key| in_group.contains(key));
+                || others
+                    .iter()
+                    .any(|key| in_group.contains(key) || shared.contains(key))
+                // A document that is to stay as it is, and that another one changes.
+                || streams.iter().any(|key| in_group.contains(key));
             if full || must_wait {
                 kept_back.extend(streams.iter().chain(others));
                 left.push_back(job);
             } else {
                 in_group.extend(others);
+                shared.extend(streams);
                 events += more_events;
                 bytes += more_bytes;
                 jobs.push(job);
