@@ -15,10 +15,10 @@ use crate::{
 
 /// The columns of an event `e`, in the order that [`Events`] reads them.
 pub(crate) const COLUMNS: &str = "e.position, e.id, e.version, e.name, e.schema_version, e.payload, e.occurred_at, e.recorded_at, \
-     e.correlation_id, e.causation_id, e.actor, e.tenant, e.traceparent, e.headers, e.tags";
+     e.correlation_id, e.causation_id, e.causing_event, e.actor, e.tenant, e.traceparent, e.headers, e.tags";
 
 /// How many columns there are before those of the stream.
-const STREAM: usize = 15;
+const STREAM: usize = 16;
 
 /// Reads the events of one page. Names and categories, which are few, are shared between its events.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Events {
             }
         };
         let schema_version = u32::try_from(row.try_get::<i64, _>(4)?).map_err(Fault::corrupt)?;
-        let tags: Option<Vec<String>> = row.try_get(14)?;
+        let tags: Option<Vec<String>> = row.try_get(15)?;
         Ok(Arc::new(RecordedEvent::from_parts(RecordedParts {
             id: EventId::from_uuid(row.try_get::<PgUuid, _>(1)?.0),
             stream,
@@ -97,16 +97,19 @@ fn metadata(row: &PgRow) -> Result<Metadata, Fault> {
     if let Some(PgUuid(id)) = row.try_get(9)? {
         metadata = metadata.with_causation_id(id);
     }
-    if let Some(actor) = row.try_get::<Option<String>, _>(10)? {
+    if let Some(PgUuid(id)) = row.try_get(10)? {
+        metadata = metadata.with_causing_event(EventId::from_uuid(id));
+    }
+    if let Some(actor) = row.try_get::<Option<String>, _>(11)? {
         metadata = metadata.with_actor(actor);
     }
-    if let Some(tenant) = row.try_get::<Option<String>, _>(11)? {
+    if let Some(tenant) = row.try_get::<Option<String>, _>(12)? {
         metadata = metadata.with_tenant(tenant);
     }
-    if let Some(traceparent) = row.try_get::<Option<&str>, _>(12)? {
+    if let Some(traceparent) = row.try_get::<Option<&str>, _>(13)? {
         metadata = metadata.with_traceparent(traceparent.parse().map_err(Fault::corrupt)?);
     }
-    if let Some(PgJson(headers)) = row.try_get::<Option<PgJson>, _>(13)? {
+    if let Some(PgJson(headers)) = row.try_get::<Option<PgJson>, _>(14)? {
         let headers: BTreeMap<String, String> = serde_json::from_str(&headers)
             .map_err(|_| Fault::corrupt("the headers of an event are not an object of texts"))?;
         metadata = metadata.with_headers(headers);
