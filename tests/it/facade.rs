@@ -1,6 +1,6 @@
 //! The facade: building, starting, reading one's own writes, read models, kept outcomes, the bus, and stopping.
 
-mod account;
+pub(crate) mod account;
 mod building;
 mod catalogue;
 mod outcomes;

@@ -51,6 +51,7 @@ pub use self::error::CloudEventError;
 /// | version | `streamversion` | a number, as a text |
 /// | schema version | `schemaversion` | a number, as a text |
 /// | correlation and causation id | `correlationid`, `causationid` | UUIDs |
+/// | causing event | `causingevent` | a UUID |
 /// | actor, tenant, trace | `actor`, `tenant`, `traceparent` | |
 /// | headers | `headers` | a JSON object, as a text; missing if there are none |
 /// | tags | `tags` | a JSON list, as a text; missing if there are none |

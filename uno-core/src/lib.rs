@@ -42,6 +42,7 @@
 //!   [`Command`](derive@Command) and [`CommandSet`](derive@CommandSet).
 //! * **schema**: the JSON Schemas of events whose types are `schemars::JsonSchema` ([`EventDescriptor::schema`]).
 
+mod causation;
 mod check;
 mod clock;
 mod cloud_event;
@@ -72,6 +73,7 @@ pub use uno_macros::{
 };
 
 pub use crate::{
+    causation::{Beginning, CausationLimits, CausationTree, CausedEvent},
     check::{Limits, Refusal},
     clock::{Clock, ManualClock, SystemClock, truncate_to_micros},
     cloud_event::{CloudEvent, CloudEventError},
@@ -96,7 +98,7 @@ pub use crate::{
         EventFilter, EventStore, EventStoreExt, Fence, FieldRange, FieldValue, FindDocuments,
         FoundDocument, Head, HistoryRecord, InboxRecord, InboxStore, InboxWrite, Indexable, Lane,
         LaneAttempt, LaneClaim, LaneGrant, LaneLease, LaneRecord, LaneRelease, LeaseOwner,
-        LeaseStore, LogPage, LogPager, NewMessage, NewTimer, ParkedEvent, ParkedFailure,
+        LeaseStore, LogAt, LogPage, LogPager, NewMessage, NewTimer, ParkedEvent, ParkedFailure,
         ParkedGroup, ParkedKey, ParkingRequest, ParkingStore, ParkingWrite, ProcessRecord,
         ProcessStatus, ProcessStore, ProcessWrite, QueuedMessage, ReadEventsError, ReadLog,
         ReadStream, Receipt, Snapshot, StoreChange, StreamAppend, StreamAppended, SubscriptionName,

@@ -11,7 +11,8 @@ use crate::{CorrelationId, EventId, RecordedEvent};
 ///
 /// The framework hands metadata on by itself: the events of a command carry the command's, and a
 /// command that is sent because of an event carries that event's ([`Metadata::caused_by`]). All of it stays the same
-/// on the way, but for the causation id, which is the id of the direct cause.
+/// on the way, but for the causation id, which is the id of the direct cause, and the causing event, which is the last event on the way:
+/// commands and timers in between leave it as it is, so that the log can be followed from event to event.
 ///
 /// Stored format: version with care (messages keep it as JSON).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub struct Metadata {
     correlation_id: Option<CorrelationId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     causation_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    causing_event: Option<EventId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,7 @@ impl Metadata {
             .correlation_id
             .get_or_insert_with(|| CorrelationId::from_uuid(*event.id().as_uuid()));
         metadata.causation_id = Some(*event.id().as_uuid());
+        metadata.causing_event = Some(event.id());
         metadata
     }
 
@@ -60,6 +64,13 @@ impl Metadata {
     #[must_use]
     pub fn with_causation_id(mut self, id: Uuid) -> Self {
         self.causation_id = Some(id);
+        self
+    }
+
+    /// The same, with the last event on the way here: see [`causing_event`](Self::causing_event).
+    #[must_use]
+    pub fn with_causing_event(mut self, id: EventId) -> Self {
+        self.causing_event = Some(id);
         self
     }
 
@@ -109,6 +120,13 @@ impl Metadata {
     #[must_use]
     pub fn causation_id(&self) -> Option<Uuid> {
         self.causation_id
+    }
+
+    /// The event that was the direct cause, or else the one because of which the command or timer that was it came to be, however many
+    /// commands, outcomes and timers are in between. `None` when it began with no event.
+    #[must_use]
+    pub fn causing_event(&self) -> Option<EventId> {
+        self.causing_event
     }
 
     /// Whether `event` was the direct cause.

@@ -25,7 +25,7 @@ pub use self::{
     commit::{Commit, Receipt, StreamAppend, StreamAppended, Work},
     document::{Document, DocumentChange, DocumentStore, DocumentWrite},
     document_query::{FindDocuments, FoundDocument},
-    event_store::{EventStore, EventStoreExt, Head, LogPager, ReadEventsError, StoreChange},
+    event_store::{EventStore, EventStoreExt, Head, LogAt, LogPager, ReadEventsError, StoreChange},
     field::{FieldRange, FieldValue, Indexable},
     inbox::{InboxRecord, InboxStore, InboxWrite},
     lane::{Fence, Lane},

@@ -63,6 +63,7 @@ mod guard;
 mod handler;
 mod layer;
 mod manager;
+mod range_replay;
 mod subscription;
 pub mod telemetry;
 mod watch;
@@ -89,6 +90,7 @@ pub use crate::{
         SubscriptionManager, SubscriptionManagerBuilder, SubscriptionState, SubscriptionStatus,
         WaitError,
     },
+    range_replay::{RangeReplay, RangeReplayError, ReplayProgress, ReplayReport},
     subscription::{Group, RetryPolicy, Subscription},
     watch::{TypedWatch, Watch, WatchError, WatchFrom, WatchOptions, Watched},
 };

@@ -13,7 +13,7 @@ use crate::ChainKey;
 /// SHA-256 (FIPS 180-4), or HMAC-SHA-256 (RFC 2104) with a [`ChainKey`], of: a line that names the format; the link before it, 32 zero bytes for the first
 /// event of a stream; then each field of the event. Numbers have 8 bytes, the most significant one first; texts are preceded by their length in bytes, lists by
 /// the number of their entries; what may be missing is preceded by a byte 0 or 1; times are microseconds since 1970. The fields are: id, category, key,
-/// version, position, stored name, schema version, content type, payload, time of occurrence, time of recording, correlation id, causation id, actor, tenant, trace context,
+/// version, position, stored name, schema version, content type, payload, time of occurrence, time of recording, correlation id, causation id, causing event, actor, tenant, trace context,
 /// headers by name, tags. So no two events have the same bytes.
 ///
 /// Stored format: version with care. Another order or another field is another format, with another first line.
@@ -87,6 +87,8 @@ impl Fields<'_> {
         self.id(correlation.as_ref().map(|id| id.as_uuid().as_bytes()));
         let causation = metadata.causation_id();
         self.id(causation.as_ref().map(|id| id.as_bytes()));
+        let causing = metadata.causing_event();
+        self.id(causing.as_ref().map(|id| id.as_uuid().as_bytes()));
         self.maybe(metadata.actor());
         self.maybe(metadata.tenant());
         self.maybe(metadata.traceparent().map(|trace| trace.as_str()));

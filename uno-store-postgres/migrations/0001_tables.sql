@@ -55,6 +55,7 @@ CREATE TABLE {schema}.events (
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     correlation_id uuid,
     causation_id uuid,
+    causing_event uuid,
     name text COLLATE "C" NOT NULL,
     payload json NOT NULL,
     actor text COLLATE "C",
@@ -66,6 +67,11 @@ CREATE TABLE {schema}.events (
 );
 
 CREATE INDEX events_correlation ON {schema}.events (correlation_id, position) WHERE correlation_id IS NOT NULL;
+-- Causes are ids of commands as a rule, and causing events are ids of events: whoever follows what happened asks for both.
+CREATE INDEX events_causation ON {schema}.events (causation_id, position) WHERE causation_id IS NOT NULL;
+CREATE INDEX events_causing ON {schema}.events (causing_event, position) WHERE causing_event IS NOT NULL;
+-- An actor may be longer than an index entry.
+CREATE INDEX events_actor ON {schema}.events (hashtextextended(actor, 0), position) WHERE actor IS NOT NULL;
 
 -- Tags are indexed by their hashes: a tag may be longer than an index entry. Look for `tag_keys(tags) @> tag_keys(wanted)`
 -- and for `tags @> wanted`.

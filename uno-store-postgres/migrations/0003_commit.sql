@@ -59,6 +59,8 @@ CREATE FUNCTION {schema}.commit(
     k_fingerprint text[] DEFAULT NULL,
     -- What a document is found by, as a JSON object of hexadecimal digits; NULL for none.
     d_fields text[] DEFAULT NULL,
+    -- Of each event in v, or NULL when none has any.
+    v_causing uuid[] DEFAULT NULL,
     OUT status integer[], OUT detail integer[], OUT base bigint[], OUT positions bigint[], OUT queued bigint,
     OUT transaction text
 ) LANGUAGE plpgsql VOLATILE
@@ -753,14 +755,15 @@ BEGIN
                 END LOOP;
             END IF;
             INSERT INTO {schema}.events (position, id, stream, version, name, schema_version, payload, occurred_at,
-                                         recorded_at, correlation_id, causation_id, actor, tenant, traceparent, headers, tags)
+                                         recorded_at, correlation_id, causation_id, causing_event, actor, tenant, traceparent,
+                                         headers, tags)
             SELECT commit.positions[v.ord], v.id, s_id[e_stream[v.entry]], base[v.entry] + v.index, v.name, v.schema,
-                   v.payload::json, v.occurred, recorded, v.correlation, v.causation, v.actor, v.tenant, v.traceparent,
-                   v.headers::json, v.tags::text[]
+                   v.payload::json, v.occurred, recorded, v.correlation, v.causation, v.causing, v.actor, v.tenant,
+                   v.traceparent, v.headers::json, v.tags::text[]
             FROM unnest(v_entry, v_index, v_id, v_name, v_schema, v_payload, v_occurred, v_correlation, v_causation,
-                        v_actor, v_tenant, v_traceparent, v_headers, v_tags)
+                        v_actor, v_tenant, v_traceparent, v_headers, v_tags, v_causing)
                 WITH ORDINALITY v(entry, index, id, name, schema, payload, occurred, correlation, causation, actor, tenant,
-                                  traceparent, headers, tags, ord)
+                                  traceparent, headers, tags, causing, ord)
             WHERE fine OR status[e_caller[v.entry]] = 0
             ORDER BY v.ord;
         END IF;

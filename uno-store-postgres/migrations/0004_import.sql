@@ -136,10 +136,10 @@ BEGIN
     bound := {schema}.enter_log();
     SELECT d.positions, d.recorded INTO positions, recorded FROM {schema}.draw(added) d;
     INSERT INTO {schema}.events (position, id, stream, version, name, schema_version, payload, occurred_at, recorded_at,
-                                 correlation_id, causation_id, actor, tenant, traceparent, headers, tags)
+                                 correlation_id, causation_id, causing_event, actor, tenant, traceparent, headers, tags)
     SELECT positions[ahead[u.item] + u.place], u.id, s_id[e_stream[u.item]], base[u.item] + u.place, u.name, u.schema_version,
-           u.payload, u.occurred_at, recorded, u.correlation_id, u.causation_id, u.actor, u.tenant, u.traceparent,
-           u.headers, u.tags
+           u.payload, u.occurred_at, recorded, u.correlation_id, u.causation_id, u.causing_event, u.actor, u.tenant,
+           u.traceparent, u.headers, u.tags
     FROM pg_temp.uno_import u
     WHERE base[u.item] IS NOT NULL
     ORDER BY u.ord;

@@ -29,7 +29,7 @@ use crate::{
 
 /// Events alone: the other parameters have defaults.
 const EVENTS: &str = "SELECT status, detail, base, positions, queued, transaction FROM {schema}.commit(\
-     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, v_causing => $25)";
 
 const EVERYTHING: &str = "SELECT status, detail, base, positions, queued, transaction FROM {schema}.commit(\
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
@@ -38,7 +38,7 @@ const EVERYTHING: &str = "SELECT status, detail, base, positions, queued, transa
      $60, $61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75, $76, $77, $78, $79, \
      d_expected => $80, d_keep => $81, \
      k_caller => $82, k_subscription => $83, k_kind => $84, k_key => $85, \
-     k_position => $86, k_event => $87, k_attempts => $88, k_error => $89, k_fingerprint => $90, d_fields => $91)";
+     k_position => $86, k_event => $87, k_attempts => $88, k_error => $89, k_fingerprint => $90, d_fields => $91, v_causing => $92)";
 
 /// How a batch is carried out.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +177,10 @@ impl<'a> Batch<'a> {
             query = self.bind_processes(self.bind_rest(query));
             query = self.bind_fields(self.bind_parking(self.bind_guards(query)));
         }
-        let row = query.fetch_one(session.connection()).await?;
+        let row = self
+            .bind_causing(query)
+            .fetch_one(session.connection())
+            .await?;
         Outcome::decode(&row)
     }
 
@@ -312,6 +315,16 @@ impl<'a> Batch<'a> {
                     .map(|(_, _, event)| tags(event))
                     .collect::<Vec<_>>(),
             )
+    }
+
+    /// Most events are set off by none, and then the server is sent nothing of it.
+    fn bind_causing<'q>(&self, query: Bound<'q>) -> Bound<'q> {
+        let causing = self.events.iter().map(|(_, _, event)| {
+            let id = event.metadata().causing_event();
+            id.map(|id| PgUuid(*id.as_uuid()))
+        });
+        let causing: Vec<_> = causing.collect();
+        query.bind(causing.iter().any(Option::is_some).then_some(causing))
     }
 
     fn bind_state<'q>(&self, query: Bound<'q>) -> Bound<'q> {

@@ -15,10 +15,10 @@ use crate::{
 
 /// The columns of an event `e`, in the order that [`Events`] reads them.
 pub(crate) const COLUMNS: &str = "e.position, e.id, e.version, e.name, e.schema_version, e.payload, e.occurred_at, e.recorded_at, \
-     e.correlation_id, e.causation_id, e.actor, e.tenant, e.traceparent, e.headers, e.tags";
+     e.correlation_id, e.causation_id, e.actor, e.tenant, e.traceparent, e.headers, e.tags, e.causing_event";
 
 /// How many columns there are before those of the stream.
-const STREAM: usize = 15;
+const STREAM: usize = 16;
 
 /// Reads the events of one page. Names and categories, which are few, are shared between its events, and so is the id of a stream
 /// between those of its events that follow one another.
@@ -118,6 +118,9 @@ fn metadata(row: &PgRow) -> Result<Metadata, Fault> {
         let headers: BTreeMap<String, String> = serde_json::from_str(headers)
             .map_err(|_| Fault::corrupt("the headers of an event are not an object of texts"))?;
         metadata = metadata.with_headers(headers);
+    }
+    if let Some(PgUuid(id)) = value(row, 15)? {
+        metadata = metadata.with_causing_event(EventId::from_uuid(id));
     }
     Ok(metadata)
 }

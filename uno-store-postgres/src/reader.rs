@@ -3,15 +3,19 @@
 //! A read of the log asks for the horizon first and scans in a later statement, on the same connection, in READ COMMITTED.
 //! The order of the two is what the law rests on: see `docs/design/postgres-log.md`.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+mod page;
+mod window;
 
-use sqlx::{Postgres, Row as _, postgres::PgArguments, query::Query};
+use std::{sync::Arc, time::Duration};
+
+use sqlx::Row as _;
 use tokio::time::{Instant, sleep};
 use uno_core::{
     AsOf, Direction, EventId, Head, LogPage, Position, ReadLog, ReadStream, RecordedEvent,
     StoreError,
 };
 
+use self::{page::Page, window::Window};
 use crate::{
     decode::{self, COLUMNS, Events},
     exchange,
@@ -107,27 +111,33 @@ pub(crate) async fn read_stream(
     read: &ReadStream,
 ) -> Result<Vec<Arc<RecordedEvent>>, Fault> {
     session.ready().await?;
-    let mut text = Text::new(&format!(
-        "SELECT {COLUMNS} FROM {{schema}}.events e \
-         WHERE e.stream = (SELECT s.id FROM {{schema}}.streams s WHERE s.category = $1 AND s.key = $2) \
-         AND e.version >= $3 AND e.version <= $4"
-    ));
-    text.count = 4;
-    text.moment(read.moment());
+    let moment = match read.moment() {
+        Some(AsOf::Position(_)) => "AND e.position <= $6",
+        Some(AsOf::Time(_)) => "AND e.recorded_at <= $6",
+        None => "",
+    };
     let order = match read.direction() {
         Direction::Forward => "ASC",
         Direction::Backward => "DESC",
     };
-    text.end(&format!(" ORDER BY e.version {order} LIMIT"));
-    let sql = Sql::new(&text.sql, session.shared().options.schema_name());
+    let text = format!(
+        "SELECT {COLUMNS} FROM {{schema}}.events e \
+         WHERE e.stream = (SELECT s.id FROM {{schema}}.streams s WHERE s.category = $1 AND s.key = $2) \
+         AND e.version >= $3 AND e.version <= $4 {moment} ORDER BY e.version {order} LIMIT $5"
+    );
+    let sql = Sql::new(&text, session.shared().options.schema_name());
     let mut query = sql
         .query(session.shared().options.is_prepared())
         .bind(read.stream().category().as_str())
         .bind(read.stream().key())
         .bind(read.first().as_i64())
         .bind(read.last().as_i64());
-    query = bind_moment(query, read.moment());
     query = query.bind(limit(read.max_events()));
+    query = match read.moment() {
+        Some(AsOf::Position(position)) => query.bind(position.as_i64()),
+        Some(AsOf::Time(time)) => query.bind(PgTime(time)),
+        None => query,
+    };
     let rows = query.fetch_all(session.connection()).await?;
     let mut events = Events::default();
     rows.iter()
@@ -145,19 +155,10 @@ pub(crate) async fn read_log(
     let shared = Arc::clone(session.shared());
     let wanted = read.max_events();
 
-    let mut text = Text::new(&format!(
-        "SELECT {COLUMNS}, s.category, s.key FROM {{schema}}.events e JOIN {{schema}}.streams s ON s.id = e.stream WHERE "
-    ));
-    text.stretch(read);
-    text.filter(read);
-    text.end(match read.direction() {
-        Direction::Forward => " ORDER BY e.position ASC LIMIT",
-        Direction::Backward => " ORDER BY e.position DESC LIMIT",
-    });
-    let sql = Sql::new(&text.sql, shared.options.schema_name());
-    let mut query = bind_stretch(sql.query(shared.options.is_prepared()), read, horizon);
-    query = bind_filter(query, read);
-    query = query.bind(limit(wanted));
+    let window = Window::of(session, read, horizon).await?;
+    let page = Page::new(read, &window);
+    let sql = Sql::new(&page.text(), shared.options.schema_name());
+    let query = page.bind(sql.query(shared.options.is_prepared()));
     let rows = query.fetch_all(session.connection()).await?;
     let mut decoder = Events::default();
     let events = rows
@@ -171,12 +172,9 @@ pub(crate) async fn read_log(
         last
     } else {
         // The page covers more than it shows: say how far, as a committed event.
-        end_of_stretch(session, read, horizon).await?
+        end_of_stretch(session, read.direction(), &window).await?
     };
-    let complete = match read.direction() {
-        Direction::Forward => full,
-        Direction::Backward => read.start().as_i64() <= horizon + 1,
-    } || matches!(read.moment(), Some(AsOf::Position(position)) if position.as_i64() <= horizon);
+    let complete = window.is_below || full && read.direction() == Direction::Forward;
     Ok(Below {
         found: LogPage::new(events, scanned),
         horizon,
@@ -187,19 +185,21 @@ pub(crate) async fn read_log(
 /// The last event of a stretch, in its direction, whether or not it fits the filter.
 async fn end_of_stretch(
     session: &mut Session,
-    read: &ReadLog,
-    horizon: i64,
+    direction: Direction,
+    window: &Window,
 ) -> Result<Option<(Position, EventId)>, Fault> {
-    let mut text = Text::new("SELECT e.position, e.id FROM {schema}.events e WHERE ");
-    text.stretch(read);
-    text.sql.push_str(match read.direction() {
-        Direction::Forward => " ORDER BY e.position DESC LIMIT 1",
-        Direction::Backward => " ORDER BY e.position ASC LIMIT 1",
-    });
+    let text = match direction {
+        Direction::Forward => LAST_WITHIN,
+        Direction::Backward => FIRST_WITHIN,
+    };
     let shared = Arc::clone(session.shared());
-    let sql = Sql::new(&text.sql, shared.options.schema_name());
-    let query = bind_stretch(sql.query(shared.options.is_prepared()), read, horizon);
-    let row = query.fetch_optional(session.connection()).await?;
+    let row = shared
+        .sql(text)
+        .query(shared.options.is_prepared())
+        .bind(window.visible.0)
+        .bind(window.visible.1)
+        .fetch_optional(session.connection())
+        .await?;
     row.map(|row| {
         Ok((
             decode::position(row.try_get(0)?)?,
@@ -209,6 +209,10 @@ async fn end_of_stretch(
     .transpose()
 }
 
+const LAST_WITHIN: &str = "SELECT e.position, e.id FROM {schema}.events e WHERE e.position >= $1 AND e.position <= $2 \
+     ORDER BY e.position DESC LIMIT 1";
+const FIRST_WITHIN: &str = "SELECT e.position, e.id FROM {schema}.events e WHERE e.position >= $1 AND e.position <= $2 \
+     ORDER BY e.position ASC LIMIT 1";
 const HEAD: &str = "SELECT e.position, e.id FROM {schema}.events e WHERE e.position <= $1 ORDER BY e.position DESC LIMIT 1";
 
 /// The last event at or below the horizon.
@@ -234,146 +238,6 @@ pub(crate) async fn head(session: &mut Session) -> Result<Below<Head>, Fault> {
         horizon,
         complete: false,
     })
-}
-
-/// Statement text that grows by conditions. Each combination of conditions is one text, so one prepared statement.
-struct Text {
-    sql: String,
-    count: usize,
-}
-
-impl Text {
-    fn new(sql: &str) -> Self {
-        Self {
-            sql: sql.to_owned(),
-            count: 0,
-        }
-    }
-
-    /// The number of the next parameter.
-    fn next(&mut self) -> usize {
-        self.count += 1;
-        self.count
-    }
-
-    fn condition(&mut self, condition: &str) {
-        let number = self.next();
-        // Writing to a String can't fail.
-        let _ = write!(self.sql, " AND {condition} ${number}");
-    }
-
-    /// From the start to the horizon, and to the moment to read as of.
-    fn stretch(&mut self, read: &ReadLog) {
-        let (start, horizon) = (self.next(), self.next());
-        let compare = match read.direction() {
-            Direction::Forward => ">",
-            Direction::Backward => "<",
-        };
-        let _ = write!(
-            self.sql,
-            "e.position {compare} ${start} AND e.position <= ${horizon}"
-        );
-        self.moment(read.moment());
-    }
-
-    fn moment(&mut self, moment: Option<AsOf>) {
-        match moment {
-            Some(AsOf::Position(_)) => self.condition("e.position <="),
-            Some(AsOf::Time(_)) => self.condition("e.recorded_at <="),
-            None => {}
-        }
-    }
-
-    fn filter(&mut self, read: &ReadLog) {
-        let filter = read.events();
-        let mut any = |wanted: bool, column: &str| {
-            if wanted {
-                let number = self.next();
-                let _ = write!(self.sql, " AND {column} = ANY (${number})");
-            }
-        };
-        any(filter.wanted_names().is_some(), "e.name");
-        any(filter.wanted_categories().is_some(), "s.category");
-        let mut condition = |wanted: bool, condition: &str| {
-            if wanted {
-                self.condition(condition);
-            }
-        };
-        condition(
-            filter.wanted_correlation_id().is_some(),
-            "e.correlation_id =",
-        );
-        // Postgres can't be asked for a text with NUL, and no event has one.
-        condition(
-            filter
-                .wanted_actor()
-                .is_some_and(|actor| !actor.contains('\0')),
-            "e.actor =",
-        );
-        condition(filter.wanted_recorded_from().is_some(), "e.recorded_at >=");
-        condition(filter.wanted_recorded_before().is_some(), "e.recorded_at <");
-        if filter
-            .wanted_actor()
-            .is_some_and(|actor| actor.contains('\0'))
-        {
-            self.sql.push_str(" AND false");
-        }
-    }
-
-    fn end(&mut self, end: &str) {
-        let number = self.next();
-        let _ = write!(self.sql, "{end} ${number}");
-    }
-}
-
-type Bound<'q> = Query<'q, Postgres, PgArguments>;
-
-fn bind_stretch<'q>(query: Bound<'q>, read: &ReadLog, horizon: i64) -> Bound<'q> {
-    bind_moment(
-        query.bind(read.start().as_i64()).bind(horizon),
-        read.moment(),
-    )
-}
-
-fn bind_moment(query: Bound<'_>, moment: Option<AsOf>) -> Bound<'_> {
-    match moment {
-        Some(AsOf::Position(position)) => query.bind(position.as_i64()),
-        Some(AsOf::Time(time)) => query.bind(PgTime(time)),
-        None => query,
-    }
-}
-
-fn bind_filter<'q>(mut query: Bound<'q>, read: &ReadLog) -> Bound<'q> {
-    let filter = read.events();
-    if let Some(names) = filter.wanted_names() {
-        query = query.bind(
-            names
-                .iter()
-                .map(|name| name.as_str().to_owned())
-                .collect::<Vec<_>>(),
-        );
-    }
-    if let Some(categories) = filter.wanted_categories() {
-        query = query.bind(
-            categories
-                .iter()
-                .map(|category| category.as_str().to_owned())
-                .collect::<Vec<_>>(),
-        );
-    }
-    if let Some(id) = filter.wanted_correlation_id() {
-        query = query.bind(PgUuid(*id.as_uuid()));
-    }
-    if let Some(actor) = filter.wanted_actor().filter(|actor| !actor.contains('\0')) {
-        query = query.bind(actor.to_owned());
-    }
-    if let Some(time) = filter.wanted_recorded_from() {
-        query = query.bind(PgTime(time));
-    }
-    if let Some(time) = filter.wanted_recorded_before() {
-        query = query.bind(PgTime(time));
-    }
-    query
 }
 
 /// A limit as Postgres takes it.

@@ -16,12 +16,12 @@ use crate::error::corrupt;
 /// What is selected of an event whose stream is known. sqlx copies every column of every row, also those that are null,
 /// so those that mostly are come as one.
 pub(crate) const EVENT: &str = "e.position, e.version, e.id, e.name, e.schema_version, e.payload, e.occurred_at, \
-     e.recorded_at, e.correlation_id, e.causation_id, e.actor, \
+     e.recorded_at, e.correlation_id, e.causation_id, e.causing_event, e.actor, \
      CASE WHEN e.tenant IS NULL AND e.traceparent IS NULL AND e.headers IS NULL AND e.tags IS NULL THEN NULL \
      ELSE json_array(e.tenant, e.traceparent, e.headers, e.tags) END";
 
 /// How many columns [`EVENT`] is.
-pub(crate) const EVENT_COLUMNS: usize = 12;
+pub(crate) const EVENT_COLUMNS: usize = 13;
 
 /// The event in a row that has the columns of [`EVENT`] from `first` on.
 pub(crate) fn event(
@@ -52,7 +52,7 @@ pub(crate) fn event(
         recorded_at: time(column(row, first + 7)?)
             .ok_or_else(|| fault("a time out of all bounds"))?,
         metadata: metadata(row, first + 8).ok_or_else(|| fault("metadata that can't be read"))?,
-        tags: tags(row, first + 11).ok_or_else(|| fault("tags that can't be read"))?,
+        tags: tags(row, first + 12).ok_or_else(|| fault("tags that can't be read"))?,
     }))
 }
 
@@ -80,10 +80,13 @@ fn metadata(row: &SqliteRow, first: usize) -> Option<Metadata> {
     if let Some(id) = row.try_get::<Option<&[u8]>, _>(first + 1).ok()? {
         metadata = metadata.with_causation_id(uuid(id)?);
     }
-    if let Some(actor) = row.try_get::<Option<String>, _>(first + 2).ok()? {
+    if let Some(id) = row.try_get::<Option<&[u8]>, _>(first + 2).ok()? {
+        metadata = metadata.with_causing_event(EventId::from_uuid(uuid(id)?));
+    }
+    if let Some(actor) = row.try_get::<Option<String>, _>(first + 3).ok()? {
         metadata = metadata.with_actor(actor);
     }
-    if let Some((tenant, traceparent, headers, _)) = rare(row, first + 3)? {
+    if let Some((tenant, traceparent, headers, _)) = rare(row, first + 4)? {
         if let Some(tenant) = tenant {
             metadata = metadata.with_tenant(tenant);
         }

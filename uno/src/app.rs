@@ -4,14 +4,14 @@ use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uno_core::{
-    Backend, Command, EventStore, Head, Metadata, Receipt, RegistrationError, StoreError,
-    SubscriptionName,
+    Backend, CausationLimits, CausationTree, Command, EventId, EventStore, EventStoreExt as _,
+    Head, LogPager, Metadata, ReadLog, Receipt, RegistrationError, StoreError, SubscriptionName,
 };
 use uno_cqrs::{
     CommandBus, DocumentProjection, Documents, ExecuteError, IdempotencyKey, LiveDocuments, Query,
     QueryBus, QueryError, ReadModel,
 };
-use uno_events::{EventBus, SubscriptionManager, SubscriptionStatus, WaitError};
+use uno_events::{EventBus, RangeReplay, SubscriptionManager, SubscriptionStatus, WaitError};
 use uno_uow::{CommandError, RunError, UnitOfWork};
 
 #[cfg(feature = "saga")]
@@ -238,6 +238,69 @@ impl<B: Backend> App<B> {
     #[must_use]
     pub fn backend(&self) -> &Arc<B> {
         &self.inner.backend
+    }
+
+    /// A stretch of the log, page by page: who did what, and when. The limit of `read` is that of one page.
+    #[must_use]
+    pub fn log(&self, read: ReadLog) -> LogPager<'_, B> {
+        self.inner.backend.read_pages(read)
+    }
+
+    /// What an event goes back to and what came of it, across commands and sagas; `None` when there is no such event.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// use serde::{Deserialize, Serialize};
+    /// use uno::{
+    ///     core::{CausationLimits, NewEvent, StreamAppend},
+    ///     prelude::*,
+    /// };
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// struct DoorOpened { door: u8 }
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// struct LightTurnedOn { lamp: u8 }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let uno = Uno::builder(Arc::new(MemoryStore::new())).build()?;
+    /// uno.migrate().await?;
+    /// let app = uno.start().await?;
+    /// let append = |stream: &str, event| {
+    ///     let stream = stream.parse().expect("a stream");
+    ///     app.backend().append(vec![StreamAppend::new(stream, ExpectedVersion::Any, vec![event])])
+    /// };
+    /// append("door-1", NewEvent::encode(&DoorOpened { door: 1 })?).await?;
+    /// let newest = app.log(ReadLog::before(Position::MAX).limit(1)).next_page().await?;
+    /// let door = newest.ok_or("there is an event")?.remove(0);
+    ///
+    /// // What a saga or a handler does with a command has this metadata by itself.
+    /// let light = NewEvent::encode(&LightTurnedOn { lamp: 7 })?.with_metadata(Metadata::caused_by(&door));
+    /// let id = light.id();
+    /// append("lamp-7", light).await?;
+    ///
+    /// let tree = app.causation_of(id, CausationLimits::new()).await?.ok_or("it is there")?;
+    /// assert_eq!(tree.causes(), [door]);
+    /// # app.stop().await;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn causation_of(
+        &self,
+        event: EventId,
+        limits: CausationLimits,
+    ) -> Result<Option<CausationTree>, StoreError> {
+        self.inner.backend.causation_of(event, limits).await
+    }
+
+    /// Feeds a stretch of the log once more to handlers that are given to it, with the decoder of the application. Those that are live-only are not called.
+    #[must_use]
+    pub fn replay_range(&self) -> RangeReplay {
+        let decoder = self.inner.commands.runner().decoder();
+        RangeReplay::new(Arc::clone(&self.inner.backend) as _, decoder.clone())
     }
 
     /// The durable subscriptions.

@@ -4,7 +4,7 @@ pub use crate::{App, BuildError, MemoryStore, StartError, Uno, UnoBuilder};
 pub use uno_core::{
     AsOf, Backend, BoxError, Clock, Command as _, CommandSet as _, Decoder, DocumentStore as _,
     Envelope, Event as _, EventFilter, EventSet as _, EventStore as _, EventStoreExt as _,
-    ExpectedVersion, Metadata, Position, Receipt, RecordedEvent, StreamId, Version,
+    ExpectedVersion, Metadata, Position, ReadLog, Receipt, RecordedEvent, StreamId, Version,
 };
 pub use uno_cqrs::{
     CommandHandler, CommandOutcome, DocumentProjection, Fact, IdempotencyKey, Invalid, Projection,

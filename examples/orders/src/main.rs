@@ -9,9 +9,11 @@
 //! 4. [`read_models`] keeps documents to look at, and [`outside`] talks to the rest of the world;
 //! 5. [`import`] sends the orders in, and [`report`] adds up what came of them and checks it;
 //! 6. [`http`] serves the same application to browsers and programs, and [`serve`] starts and stops it;
-//! 7. [`rebuild`] builds read models anew, also while it is being served.
+//! 7. [`rebuild`] builds read models anew, also while it is being served;
+//! 8. [`audit`] looks into the log: who did what, and why.
 
 mod app;
+mod audit;
 #[cfg(test)]
 mod catalogued;
 mod contexts;
@@ -63,6 +65,10 @@ enum Instead {
     Serve(serve::Options),
     /// Builds read models anew from the log beside those that serve, and lets them serve; also while the application runs elsewhere.
     Rebuild(rebuild::Options),
+    /// Lists events, the newest first: by whom, of what type, when.
+    Audit(audit::Options),
+    /// Tells what an event goes back to, and what came of it.
+    Why(audit::Why),
 }
 
 /// In which form.
@@ -139,7 +145,26 @@ async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         return on_store(arguments, &input.name, options).await;
     }
     let input = input::Input::load(arguments.input.as_deref())?;
-    on_store(arguments, &input.name, &input).await
+    match &arguments.instead {
+        Some(Instead::Audit(options)) => {
+            look(arguments)?;
+            on_store(arguments, &input.name, options).await
+        }
+        Some(Instead::Why(options)) => {
+            look(arguments)?;
+            on_store(arguments, &input.name, options).await
+        }
+        _ => on_store(arguments, &input.name, &input).await,
+    }
+}
+
+/// Whoever looks at what happened wants it to be there.
+fn look(arguments: &Arguments) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !arguments.fresh,
+        "--fresh would remove the events that are looked for"
+    );
+    Ok(())
 }
 
 /// What is done on a store, whichever it is.
@@ -150,6 +175,18 @@ trait Job {
 impl Job for input::Input {
     async fn run<B: Backend>(&self, store: Arc<B>, world: store::World) -> anyhow::Result<bool> {
         app::run(store, self, world).await
+    }
+}
+
+impl Job for audit::Options {
+    async fn run<B: Backend>(&self, store: Arc<B>, _: store::World) -> anyhow::Result<bool> {
+        audit::list(store, self).await
+    }
+}
+
+impl Job for audit::Why {
+    async fn run<B: Backend>(&self, store: Arc<B>, _: store::World) -> anyhow::Result<bool> {
+        audit::why(store, self).await
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) async fn metadata_goes_through_the_whole_chain<H: BackendHarness>(
     let sent = store.read_queue(saga.queues().0, 0, 10).await.unwrap();
     let caused_by_event = metadata
         .clone()
-        .with_causation_id(*events[0].id().as_uuid());
+        .with_causation_id(*events[0].id().as_uuid())
+        .with_causing_event(events[0].id());
     assert_eq!(*sent[0].message().metadata(), caused_by_event);
 
     // From the command to its events and its outcome, and from there to the next commands: the command is the cause.
@@ -60,7 +61,9 @@ pub(super) async fn metadata_goes_through_the_whole_chain<H: BackendHarness>(
     assert_eq!(causes, [id("1"), id("2"), id("4"), id("5")]);
     for event in &events[1..] {
         let cause = event.metadata().causation_id().unwrap();
-        assert_eq!(*event.metadata(), metadata.clone().with_causation_id(cause));
+        // However many commands and outcomes were in between, it is known which event they all go back to.
+        let metadata = metadata.clone().with_causing_event(events[0].id());
+        assert_eq!(*event.metadata(), metadata.with_causation_id(cause));
     }
 }
 

@@ -41,6 +41,9 @@ impl CloudEvent {
         if let Some(id) = metadata.causation_id() {
             set("causationid", id.to_string());
         }
+        if let Some(id) = metadata.causing_event() {
+            set("causingevent", id.to_string());
+        }
         if let Some(actor) = metadata.actor() {
             set("actor", text::encode(actor));
         }
@@ -71,6 +74,9 @@ impl CloudEvent {
         }
         if let Some(id) = self.optional("causationid")? {
             metadata = metadata.with_causation_id(id);
+        }
+        if let Some(id) = self.optional::<Uuid>("causingevent")? {
+            metadata = metadata.with_causing_event(EventId::from_uuid(id));
         }
         if let Some(actor) = self.decoded("actor")? {
             metadata = metadata.with_actor(actor);

@@ -88,19 +88,22 @@ fn metadata() -> impl Strategy<Value = Metadata> {
     let texts = (option::of(text()), option::of(text()));
     (
         option::of(uuid()),
-        option::of(uuid()),
+        (option::of(uuid()), option::of(uuid())),
         texts,
         option::of(traces),
         headers,
     )
         .prop_map(
-            |(correlation, causation, (actor, tenant), trace, headers)| {
+            |(correlation, (causation, causing), (actor, tenant), trace, headers)| {
                 let mut metadata = Metadata::new().with_headers(headers);
                 if let Some(id) = correlation {
                     metadata = metadata.with_correlation_id(CorrelationId::from_uuid(id));
                 }
                 if let Some(id) = causation {
                     metadata = metadata.with_causation_id(id);
+                }
+                if let Some(id) = causing {
+                    metadata = metadata.with_causing_event(EventId::from_uuid(id));
                 }
                 if let Some(actor) = actor {
                     metadata = metadata.with_actor(actor);
@@ -208,6 +211,7 @@ fn sample() -> RecordedEvent {
         metadata: Metadata::new()
             .with_correlation_id(CorrelationId::from_uuid(Uuid::from_u128(8)))
             .with_causation_id(Uuid::from_u128(9))
+            .with_causing_event(EventId::from_uuid(Uuid::from_u128(10)))
             .with_actor("ada 100%")
             .with_tenant("north")
             .with_header("Reply-To", "ada\n"),
@@ -221,6 +225,7 @@ fn the_json_is_as_it_was() {
     let out = CloudEvent::from_recorded(&sample(), "/orders").unwrap();
     let expected = concat!(
         r#"{"actor":"ada 100%25","causationid":"00000000-0000-0000-0000-000000000009","#,
+        r#""causingevent":"00000000-0000-0000-0000-00000000000a","#,
         r#""correlationid":"00000000-0000-0000-0000-000000000008","datacontenttype":"application/json","#,
         r#""headers":"{\"Reply-To\":\"ada\\n\"}","id":"00000000-0000-0000-0000-000000000007","#,
         r#""recordedtime":"2026-01-31T12:00:01Z","schemaversion":"2","sequence":"0000000000000004711","#,
@@ -336,6 +341,7 @@ fn what_is_wrong_names_the_attribute() {
         ("schemaversion", "4294967296"),
         ("correlationid", "x"),
         ("causationid", "x"),
+        ("causingevent", "x"),
         ("traceparent", "00-0-0-0"),
         ("actor", "%zz"),
         ("tenant", "%"),

@@ -3,11 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::{AsOf, EventFilter, LogPage, ReadLog, ReadStream, Receipt, StreamAppend};
 use crate::{
-    AppendError, DecodeError, Decoder, EncodeError, Envelope, EventId, EventSet, ExpectedVersion,
-    NewEvent, Position, RecordedEvent, StoreEpoch, StoreError, StreamId, Version,
+    AppendError, CausationLimits, CausationTree, DecodeError, Decoder, EncodeError, Envelope,
+    EventId, EventSet, ExpectedVersion, NewEvent, Position, RecordedEvent, StoreEpoch, StoreError,
+    StreamId, Version, causation,
 };
 
 /// Keeps events in streams and in one global order.
@@ -181,51 +183,182 @@ pub trait EventStoreExt: EventStore {
 
     /// The log from a position on, page by page, with bounded memory.
     fn pages(&self, after: Position, filter: EventFilter, page: usize) -> LogPager<'_, Self> {
-        LogPager {
-            store: self,
-            after,
-            filter,
-            page,
+        self.read_pages(ReadLog::after(after).filter(filter).limit(page))
+    }
+
+    /// A stretch of the log, page by page, with bounded memory: in either direction, filtered, as of a moment. The limit of `read` is that
+    /// of one page.
+    ///
+    /// This is how an audit asks: who, what, when, the newest first.
+    ///
+    /// ```no_run
+    /// # use chrono::{DateTime, Utc};
+    /// # use uno_core::{EventFilter, EventStore, EventStoreExt as _, Position, ReadLog};
+    /// # async fn example(store: &dyn EventStore, monday: DateTime<Utc>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let by_ada = EventFilter::all().actor("ada").recorded_from(monday);
+    /// let mut pages = store.read_pages(ReadLog::before(Position::MAX).filter(by_ada).limit(50));
+    /// while let Some(page) = pages.next_page().await? {
+    ///     for event in page {
+    ///         println!("{} {}", event.recorded_at(), event.name());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn read_pages(&self, read: ReadLog) -> LogPager<'_, Self> {
+        LogPager { store: self, read }
+    }
+
+    /// Where the log was at a time: at the last event that was recorded up to and with it. To read the log as it was then, read it
+    /// [as of](ReadLog::as_of) that position.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn log_at(
+        &self,
+        time: DateTime<Utc>,
+    ) -> impl Future<Output = Result<LogAt, StoreError>> + Send {
+        async move {
+            let by_then = ReadLog::before(Position::MAX).as_of(AsOf::Time(time));
+            let page = self.read_log(by_then.limit(1)).await?;
+            let mut last = page.events().first().cloned();
+            loop {
+                let after = last
+                    .as_ref()
+                    .map_or(Position::START, |event| event.position());
+                let page = self.read_log(ReadLog::after(after).limit(1)).await?;
+                let next = page.into_events().pop();
+                match next {
+                    // It has become visible in the meantime.
+                    Some(next) if next.recorded_at() <= time => last = Some(next),
+                    next => {
+                        return Ok(LogAt {
+                            last: last.map(|event| (event.position(), event.id())),
+                            is_settled: next.is_some(),
+                        });
+                    }
+                }
+            }
         }
+    }
+
+    /// What an event goes back to and what came of it: `None` when there is no such event.
+    ///
+    /// A question or two for each step up and for each level down, however many events there are at it.
+    ///
+    /// ```no_run
+    /// # use uno_core::{CausationLimits, EventId, EventStore, EventStoreExt as _};
+    /// # async fn example(store: &dyn EventStore, event: EventId) -> Result<(), Box<dyn std::error::Error>> {
+    /// if let Some(tree) = store.causation_of(event, CausationLimits::new()).await? {
+    ///     println!("{} events came before, {} after", tree.causes().len(), tree.events().len() - 1);
+    ///     println!("{}", tree.to_mermaid());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn causation_of(
+        &self,
+        event: EventId,
+        limits: CausationLimits,
+    ) -> impl Future<Output = Result<Option<CausationTree>, StoreError>> + Send {
+        causation::search(self, event, limits)
     }
 }
 
 impl<S: EventStore + ?Sized> EventStoreExt for S {}
 
+/// Where the log was at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogAt {
+    last: Option<(Position, EventId)>,
+    is_settled: bool,
+}
+
+impl LogAt {
+    /// The position of the last event that was recorded by then; [`Position::START`] when there was none.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.last.map_or(Position::START, |(position, _)| position)
+    }
+
+    /// The position and id of the last event that was recorded by then.
+    #[must_use]
+    pub const fn last(&self) -> Option<(Position, EventId)> {
+        self.last
+    }
+
+    /// Whether that is how it stays: the log goes on with an event that was recorded later, and no event appears below one that was seen. A
+    /// time that has not passed, or has just passed, may not be settled.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+}
+
 /// Goes through the log page by page.
 #[derive(Debug)]
 pub struct LogPager<'s, S: EventStore + ?Sized> {
     store: &'s S,
-    after: Position,
-    filter: EventFilter,
-    page: usize,
+    /// What is still to be read.
+    read: ReadLog,
 }
 
 impl<S: EventStore + ?Sized> LogPager<'_, S> {
-    /// The next page; `None` at the end of the log as it is now.
+    /// The next page; `None` at the end of the log as it is now, or at its beginning when it is read backward.
     ///
     /// # Errors
     /// When the store can't be read. The pager stays where it was, so that the call may be repeated.
+    ///
+    /// # Cancellation
+    /// A page that was not returned comes with the next call.
     pub async fn next_page(&mut self) -> Result<Option<Vec<Arc<RecordedEvent>>>, StoreError> {
         loop {
-            let read = ReadLog::after(self.after)
-                .filter(self.filter.clone())
-                .limit(self.page);
-            let page = self.store.read_log(read).await?;
+            let page = self.store.read_log(self.read.clone()).await?;
             let Some((scanned, _)) = page.scanned() else {
                 return Ok(None);
             };
-            self.after = scanned;
+            self.read = self.read.clone().starting_at(scanned);
             if !page.events().is_empty() {
                 return Ok(Some(page.into_events()));
             }
         }
     }
 
+    /// The next page, decoded: of the events on it, those that the set has.
+    ///
+    /// # Errors
+    /// When the store can't be read, or an event can't be decoded. The pager stays where it was.
+    ///
+    /// # Cancellation
+    /// As [`next_page`](Self::next_page).
+    pub async fn next_events<E: EventSet>(
+        &mut self,
+        decoder: &Decoder,
+    ) -> Result<Option<Vec<Envelope<E>>>, ReadEventsError> {
+        let (before, names) = (self.read.start(), decoder.stored_names::<E>());
+        let Some(page) = self.next_page().await? else {
+            return Ok(None);
+        };
+        let mut envelopes = Vec::new();
+        for event in page.iter().filter(|event| names.contains(event.name())) {
+            match decoder.decode_matching(event) {
+                Ok(decoded) => envelopes.extend(decoded),
+                Err(error) => {
+                    self.read = self.read.clone().starting_at(before);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(Some(envelopes))
+    }
+
     /// How far it has come.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.after
+        self.read.start()
     }
 }
 

@@ -1,8 +1,11 @@
 //! What to read: a stretch of one stream, or of the log.
+//!
+//! Long because both stretches and the filter have a builder and a question for each condition.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{
     Category, CorrelationId, EventId, EventName, Position, RecordedEvent, StreamId, Version,
@@ -180,6 +183,13 @@ impl ReadLog {
         }
     }
 
+    /// The same from another place on: for the next page, the last that this one covers ([`LogPage::scanned`]).
+    #[must_use]
+    pub fn starting_at(mut self, position: Position) -> Self {
+        self.start = position;
+        self
+    }
+
     /// Only these events.
     #[must_use]
     pub fn filter(mut self, filter: EventFilter) -> Self {
@@ -238,6 +248,9 @@ pub struct EventFilter {
     names: Option<Arc<[EventName]>>,
     categories: Option<Arc<[Category]>>,
     correlation_id: Option<CorrelationId>,
+    ids: Option<Arc<[EventId]>>,
+    causes: Option<Arc<[Uuid]>>,
+    causing_events: Option<Arc<[EventId]>>,
     actor: Option<Arc<str>>,
     recorded_from: Option<DateTime<Utc>>,
     recorded_before: Option<DateTime<Utc>>,
@@ -268,6 +281,28 @@ impl EventFilter {
     #[must_use]
     pub fn correlation_id(mut self, id: CorrelationId) -> Self {
         self.correlation_id = Some(id);
+        self
+    }
+
+    /// Only the events with these ids.
+    #[must_use]
+    pub fn ids(mut self, ids: impl IntoIterator<Item = EventId>) -> Self {
+        self.ids = Some(ids.into_iter().collect());
+        self
+    }
+
+    /// Only events whose direct cause was one of these events or commands: the causation ids of their metadata.
+    #[must_use]
+    pub fn causes(mut self, causes: impl IntoIterator<Item = Uuid>) -> Self {
+        self.causes = Some(causes.into_iter().collect());
+        self
+    }
+
+    /// Only what one of these events set off, directly or through commands and timers, without another event in between:
+    /// [`Metadata::causing_event`](crate::Metadata::causing_event).
+    #[must_use]
+    pub fn causing_events(mut self, ids: impl IntoIterator<Item = EventId>) -> Self {
+        self.causing_events = Some(ids.into_iter().collect());
         self
     }
 
@@ -310,6 +345,24 @@ impl EventFilter {
         self.correlation_id
     }
 
+    /// The ids, if they matter.
+    #[must_use]
+    pub fn wanted_ids(&self) -> Option<&[EventId]> {
+        self.ids.as_deref()
+    }
+
+    /// The direct causes, if they matter.
+    #[must_use]
+    pub fn wanted_causes(&self) -> Option<&[Uuid]> {
+        self.causes.as_deref()
+    }
+
+    /// The causing events, if they matter.
+    #[must_use]
+    pub fn wanted_causing_events(&self) -> Option<&[EventId]> {
+        self.causing_events.as_deref()
+    }
+
     /// The actor, if it matters.
     #[must_use]
     pub fn wanted_actor(&self) -> Option<&str> {
@@ -347,6 +400,22 @@ impl EventFilter {
             && self
                 .correlation_id
                 .is_none_or(|id| event.metadata().correlation_id() == Some(id))
+            && self
+                .ids
+                .as_ref()
+                .is_none_or(|ids| ids.contains(&event.id()))
+            && self.causes.as_ref().is_none_or(|causes| {
+                event
+                    .metadata()
+                    .causation_id()
+                    .is_some_and(|cause| causes.contains(&cause))
+            })
+            && self.causing_events.as_ref().is_none_or(|ids| {
+                event
+                    .metadata()
+                    .causing_event()
+                    .is_some_and(|id| ids.contains(&id))
+            })
             && self
                 .actor
                 .as_deref()

@@ -1,10 +1,10 @@
 //! Moving the checkpoint of a subscription by hand.
 
 use chrono::{DateTime, Utc};
-use uno_core::{Checkpoint, EventStore, Position, ReadLog, StoreError, SubscriptionName};
+use uno_core::{Checkpoint, Position, ReadLog, StoreError, SubscriptionName};
 
 use super::{SubscriptionError, SubscriptionManager};
-use crate::Replay;
+use crate::{Replay, range_replay::last_before};
 
 impl SubscriptionManager {
     /// Moves all lanes of a replay-safe subscription: it goes on after `to`. [`Position::START`] replays everything.
@@ -63,29 +63,4 @@ impl SubscriptionManager {
         let subscriptions = &self.shared.subscriptions;
         subscriptions.reset_lanes(name, checkpoint).await
     }
-}
-
-/// A place before the first event that was recorded at or after a time, and not before any that was recorded earlier.
-///
-/// The time of recording never falls from one position to the next, so it is found by halving: one small read for each bit of the
-/// last position.
-async fn last_before(store: &dyn EventStore, time: DateTime<Utc>) -> Result<Position, StoreError> {
-    // All events up to `early` were recorded before the time; there is none after `late` that was.
-    let mut early = 0;
-    let mut late = store.head().await?.position().get();
-    while early < late {
-        let middle = early + (late - early) / 2;
-        let read = ReadLog::after(place(middle)).limit(1);
-        let page = store.read_log(read).await?;
-        match page.events().first() {
-            Some(event) if event.recorded_at() < time => early = event.position().get(),
-            _ => late = middle,
-        }
-    }
-    Ok(place(early))
-}
-
-fn place(position: u64) -> Position {
-    // Between zero and the head's, so it is one.
-    Position::new(position).unwrap_or_default()
 }

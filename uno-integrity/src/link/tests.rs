@@ -22,6 +22,7 @@ fn parts() -> RecordedParts {
     let metadata = Metadata::new()
         .with_correlation_id(CorrelationId::from_uuid(Uuid::from_u128(2)))
         .with_causation_id(Uuid::from_u128(3))
+        .with_causing_event(EventId::from_uuid(Uuid::from_u128(4)))
         .with_actor("ada")
         .with_tenant("é")
         .with_traceparent(
@@ -64,19 +65,19 @@ fn links_are_those_of_another_implementation() {
     let first = link(plain());
     assert_eq!(
         first.to_string(),
-        "24456a78ba9130e4f4dfee7a123b4a851bd6aba4ebf22724e6e31ce60f4f0757"
+        "cb69274d874dc9b0e489837c0ced0f4b1795e35fb3d70be956e1b80a3033500b"
     );
     let event = RecordedEvent::from_parts(parts());
     let second = Link::of(&event, Some(first), None);
     assert_eq!(
         second.to_string(),
-        "800103d84bc6a9c537c7dcdd62ab68201cd4b1033e97c1c2c3a9ea3bea4e1451"
+        "0ec946b8a7d0d54200d13d13190791452feb033a59f4b1bdeb02a284ac383d15"
     );
     let key = ChainKey::new(&[7; 32]).unwrap();
     let keyed = Link::of(&event, Some(first), Some(&key));
     assert_eq!(
         keyed.to_string(),
-        "01f943f383243fc50a8dea6a2913349b5eaac8e150ccfd4414a16b15ebe3e246"
+        "066eaa656542ed304283df3ebf33fda1d5ef28e462ed5342f4a92c019bb53c8f"
     );
 }
 
@@ -119,6 +120,7 @@ fn every_field_counts_and_so_do_their_borders() {
             metadata.with_correlation_id(CorrelationId::from_uuid(Uuid::from_u128(9)))
         }),
         metadata(&|metadata| metadata.with_causation_id(Uuid::from_u128(9))),
+        metadata(&|metadata| metadata.with_causing_event(EventId::from_uuid(Uuid::from_u128(9)))),
         metadata(&|metadata| metadata.with_actor("bob")),
         metadata(&|metadata| metadata.with_tenant("e")),
         metadata(&|metadata| {

@@ -32,6 +32,7 @@ CREATE TABLE uno_events (
     recorded_at INTEGER NOT NULL,
     correlation_id BLOB,
     causation_id BLOB,
+    causing_event BLOB,
     actor TEXT,
     tenant TEXT,
     traceparent TEXT,
@@ -46,6 +47,8 @@ CREATE UNIQUE INDEX uno_events_stream ON uno_events (stream, version);
 CREATE INDEX uno_events_name ON uno_events (name);
 CREATE INDEX uno_events_category ON uno_events (category);
 CREATE INDEX uno_events_correlation ON uno_events (correlation_id) WHERE correlation_id IS NOT NULL;
+CREATE INDEX uno_events_causation ON uno_events (causation_id) WHERE causation_id IS NOT NULL;
+CREATE INDEX uno_events_causing ON uno_events (causing_event) WHERE causing_event IS NOT NULL;
 CREATE INDEX uno_events_actor ON uno_events (actor) WHERE actor IS NOT NULL;
 
 CREATE TRIGGER uno_events_no_update BEFORE UPDATE ON uno_events

@@ -9,7 +9,7 @@ use crate::script::Script;
 pub(crate) const MAX_EVENTS: usize = 64;
 
 /// How many columns an event has.
-pub(crate) const EVENT_COLUMNS: usize = 18;
+pub(crate) const EVENT_COLUMNS: usize = 19;
 
 /// Adds a statement that inserts up to `count` events, and says how many it has room for. Rows whose first column is null
 /// are left out; so there are few different statements, and each is prepared once.

@@ -240,6 +240,7 @@ impl<'c> Writes<'c> {
                 .bind(recorded_at)
                 .bind(metadata.correlation_id().map(|id| bytes(id.as_uuid())))
                 .bind(metadata.causation_id().map(|id| bytes(&id)))
+                .bind(metadata.causing_event().map(|id| bytes(id.as_uuid())))
                 .bind(metadata.actor())
                 .bind(metadata.tenant())
                 .bind(

@@ -27,6 +27,12 @@ fn event(rng: &mut Rng) -> NewEvent {
         metadata = metadata.with_correlation_id(correlation(rng.u128(0..3)));
     }
     if rng.u8(..) < 128 {
+        metadata = metadata.with_causation_id(Uuid::from_u128(rng.u128(0..20)));
+    }
+    if rng.u8(..) < 128 {
+        metadata = metadata.with_causing_event(causing(rng.u128(0..20)));
+    }
+    if rng.u8(..) < 128 {
         metadata = metadata
             .with_actor(ACTORS[rng.usize(0..2)])
             .with_header("a \"b\"", "é\u{1}");
@@ -37,7 +43,11 @@ fn event(rng: &mut Rng) -> NewEvent {
         .with_tags(["x"])
 }
 
-fn filter(rng: &mut Rng, clock: &ManualClock) -> EventFilter {
+fn causing(number: u128) -> EventId {
+    EventId::from_uuid(Uuid::from_u128(number))
+}
+
+fn filter(rng: &mut Rng, clock: &ManualClock, stored: &[EventId]) -> EventFilter {
     let mut filter = EventFilter::all();
     if rng.u8(..) < 100 {
         let count = rng.usize(0..4);
@@ -53,6 +63,18 @@ fn filter(rng: &mut Rng, clock: &ManualClock) -> EventFilter {
     }
     if rng.u8(..) < 60 {
         filter = filter.actor(ACTORS[rng.usize(..3)]);
+    }
+    if rng.u8(..) < 40 {
+        let count = rng.usize(0..30);
+        filter = filter.ids((0..count).map(|_| stored[rng.usize(..stored.len())]));
+    }
+    if rng.u8(..) < 40 {
+        let count = rng.usize(0..22);
+        filter = filter.causes((0..count).map(|_| Uuid::from_u128(rng.u128(0..22))));
+    }
+    if rng.u8(..) < 40 {
+        let count = rng.usize(0..22);
+        filter = filter.causing_events((0..count).map(|_| causing(rng.u128(0..22))));
     }
     if rng.u8(..) < 80 {
         filter = filter.recorded_from(moment(rng, clock));
@@ -124,6 +146,7 @@ async fn every_way_through_the_log_gives_what_the_filter_says() -> TestResult {
     let store = SqliteStore::open(file(&directory)).await?;
     let log = crate::support::log(&store).await?;
     let last = log.last().ok_or("there are events")?.position().get();
+    let stored: Vec<_> = log.iter().map(|event| event.id()).collect();
     for round in 0..1500 {
         let start = Position::new(rng.u64(0..last + 10))?;
         let mut read = if rng.bool() {
@@ -132,7 +155,7 @@ async fn every_way_through_the_log_gives_what_the_filter_says() -> TestResult {
             ReadLog::before(start)
         };
         read = read
-            .filter(filter(&mut rng, &clock))
+            .filter(filter(&mut rng, &clock, &stored))
             .limit([0, 1, 5, 50, 10_000][rng.usize(..5)]);
         match rng.u8(0..6) {
             0 => read = read.as_of(AsOf::Position(Position::new(rng.u64(0..last + 10))?)),

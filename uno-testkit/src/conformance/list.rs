@@ -161,6 +161,9 @@ macro_rules! __conformance_log {
                 a_filter_by_a_thousand_names
                 a_filter_by_category
                 a_filter_by_correlation
+                a_filter_by_ids
+                a_filter_by_causes
+                a_filter_by_causing_events
                 a_filter_by_actor
                 a_filter_by_time_of_recording
                 conditions_are_joined_as_the_filter_itself_says

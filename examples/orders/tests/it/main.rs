@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on says so")]
 
+mod audit;
 mod browser;
 mod describe;
 mod errors;

@@ -66,6 +66,7 @@ pub(crate) fn distort(event: &Arc<RecordedEvent>, field: Field) -> Arc<RecordedE
         }
         Field::Correlation
         | Field::Causation
+        | Field::CausingEvent
         | Field::Actor
         | Field::Tenant
         | Field::Trace
@@ -167,6 +168,12 @@ fn rebuilt(metadata: &Metadata, keep: impl Fn(Field, &str) -> bool) -> Metadata 
         .filter(|_| keep(Field::Causation, ""))
     {
         kept = kept.with_causation_id(id);
+    }
+    if let Some(id) = metadata
+        .causing_event()
+        .filter(|_| keep(Field::CausingEvent, ""))
+    {
+        kept = kept.with_causing_event(id);
     }
     if let Some(actor) = metadata.actor().filter(|actor| keep(Field::Actor, actor)) {
         kept = kept.with_actor(actor);

@@ -264,6 +264,29 @@ impl Broken {
                 || loose(Condition::Correlation)
                     && event.metadata().causation_id() == Some(*id.as_uuid())
         });
+        let ids = filter.wanted_ids().is_none_or(|ids| {
+            ignores(Condition::Ids)
+                || ids.contains(&event.id())
+                || loose(Condition::Ids) && ids.iter().any(|id| event.metadata().is_caused_by(*id))
+        });
+        let causes = filter.wanted_causes().is_none_or(|causes| {
+            let metadata = event.metadata();
+            let correlation = metadata.correlation_id().map(|id| *id.as_uuid());
+            ignores(Condition::Causes)
+                || metadata
+                    .causation_id()
+                    .is_some_and(|id| causes.contains(&id))
+                || loose(Condition::Causes) && correlation.is_some_and(|id| causes.contains(&id))
+        });
+        let causing = filter.wanted_causing_events().is_none_or(|ids| {
+            ignores(Condition::CausingEvents)
+                || event
+                    .metadata()
+                    .causing_event()
+                    .is_some_and(|id| ids.contains(&id))
+                || loose(Condition::CausingEvents)
+                    && ids.iter().any(|id| event.metadata().is_caused_by(*id))
+        });
         let actor = filter.wanted_actor().is_none_or(|actor| {
             let stored = event.metadata().actor();
             ignores(Condition::Actor)
@@ -286,6 +309,6 @@ impl Broken {
                     event.recorded_at() < time
                 }
         });
-        names && categories && correlation && actor && from && before
+        names && categories && correlation && ids && causes && causing && actor && from && before
     }
 }

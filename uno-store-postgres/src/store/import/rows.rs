@@ -15,12 +15,12 @@ pub(super) const END: &[u8] = &(-1_i16).to_be_bytes();
 pub(super) const TABLE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS uno_import (\
      ord integer NOT NULL, item integer NOT NULL, place bigint NOT NULL, id uuid NOT NULL, name text NOT NULL, \
      schema_version bigint NOT NULL, payload json NOT NULL, occurred_at timestamptz NOT NULL, correlation_id uuid, \
-     causation_id uuid, actor text, tenant text, traceparent text, headers json, tags text[]) ON COMMIT DELETE ROWS";
+     causation_id uuid, causing_event uuid, actor text, tenant text, traceparent text, headers json, tags text[]) ON COMMIT DELETE ROWS";
 
 pub(super) const COPY: &str = "COPY pg_temp.uno_import FROM STDIN (FORMAT binary)";
 
 /// How many columns the table has.
-const COLUMNS: i16 = 15;
+const COLUMNS: i16 = 16;
 
 /// A type's number in Postgres, within an array.
 const TEXT: i32 = 25;
@@ -51,6 +51,13 @@ pub(super) fn event(rows: &mut Vec<u8>, ord: i32, item: i32, place: i64, event: 
     );
     let causation = metadata.causation_id();
     optional(rows, causation.as_ref().map(|id| id.as_bytes().as_slice()));
+    let causing = metadata.causing_event();
+    optional(
+        rows,
+        causing
+            .as_ref()
+            .map(|id| id.as_uuid().as_bytes().as_slice()),
+    );
     optional(rows, metadata.actor().map(str::as_bytes));
     optional(rows, metadata.tenant().map(str::as_bytes));
     optional(

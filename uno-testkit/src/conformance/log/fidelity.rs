@@ -125,6 +125,7 @@ pub async fn metadata_comes_back_whole<H: Harness>(t: &Trial<H>) -> Outcome {
     let full = Metadata::new()
         .with_correlation_id(CorrelationId::new())
         .with_causation_id(*EventId::new().as_uuid())
+        .with_causing_event(EventId::new())
         .with_actor("ada")
         .with_tenant("north")
         .with_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse()?)
@@ -141,6 +142,7 @@ pub async fn each_field_of_the_metadata_comes_back<H: Harness>(t: &Trial<H>) -> 
         Metadata::new().with_correlation_id(CorrelationId::from_uuid(Uuid::max())),
         Metadata::new().with_correlation_id(CorrelationId::from_uuid(Uuid::nil())),
         Metadata::new().with_causation_id(Uuid::nil()),
+        Metadata::new().with_causing_event(EventId::from_uuid(Uuid::nil())),
         Metadata::new().with_actor("ada"),
         Metadata::new().with_tenant("north"),
         Metadata::new()

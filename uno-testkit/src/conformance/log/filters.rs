@@ -1,7 +1,7 @@
 //! Filters of the log: every condition, and all of them together.
 
 use uno_core::{
-    BoxError, CorrelationId, Direction, EventFilter, EventName, EventStore as _,
+    BoxError, CorrelationId, Direction, EventFilter, EventId, EventName, EventStore as _,
     ExpectedVersion::Any, Metadata, NewEvent, Position, ReadLog,
 };
 
@@ -118,6 +118,102 @@ pub async fn a_filter_by_correlation<H: Harness>(t: &Trial<H>) -> Outcome {
     Ok(())
 }
 
+/// [`EventFilter::ids`]: these events in the order of the log, however they are asked for; of no ids, nothing has one.
+pub async fn a_filter_by_ids<H: Harness>(t: &Trial<H>) -> Outcome {
+    let new = events(40);
+    // An event that names another one as its cause does not have that one's id.
+    let caused = event().with_metadata(Metadata::new().with_causation_id(*new[3].id().as_uuid()));
+    t.append(&stream("a"), Any, &new).await?;
+    t.append(&stream("b"), Any, std::slice::from_ref(&caused))
+        .await?;
+    let strange = EventId::new();
+    for (wanted, found) in [
+        (vec![new[3].id()], vec![new[3].id()]),
+        (
+            vec![caused.id(), strange, new[7].id(), new[2].id(), new[7].id()],
+            vec![new[2].id(), new[7].id(), caused.id()],
+        ),
+        (new.iter().rev().map(NewEvent::id).collect(), new_ids(&new)),
+        (vec![strange], vec![]),
+        (vec![], vec![]),
+    ] {
+        let filter = EventFilter::all().ids(wanted.iter().copied());
+        assert_eq!(ids(&t.matching(filter).await?), found, "{wanted:?}");
+    }
+    Ok(())
+}
+
+/// [`EventFilter::causes`]: what each of these set off directly, across streams, in the order of the log.
+pub async fn a_filter_by_causes<H: Harness>(t: &Trial<H>) -> Outcome {
+    let causes: Vec<_> = (0..40).map(|_| *EventId::new().as_uuid()).collect();
+    let by = |cause| event().with_metadata(Metadata::new().with_causation_id(cause));
+    let new: Vec<_> = causes.iter().map(|cause| by(*cause)).collect();
+    let again = [event(), by(causes[1])];
+    // A correlation id is not a causation id, though it may be the same UUID; nor is the event's own id.
+    let correlated = Metadata::new().with_correlation_id(CorrelationId::from_uuid(causes[1]));
+    let others = [
+        event().with_metadata(correlated),
+        event().with_id(EventId::from_uuid(causes[1])),
+    ];
+    t.append(&stream("a"), Any, &new).await?;
+    t.append(&stream("b"), Any, &again).await?;
+    t.append(&stream("a"), Any, &others).await?;
+    for (wanted, found) in [
+        (vec![causes[0]], vec![new[0].id()]),
+        (vec![causes[1]], vec![new[1].id(), again[1].id()]),
+        (
+            vec![causes[5], causes[1], causes[5]],
+            vec![new[1].id(), new[5].id(), again[1].id()],
+        ),
+        (
+            causes.iter().rev().copied().collect(),
+            new_ids(&new).into_iter().chain([again[1].id()]).collect(),
+        ),
+        (vec![*new[0].id().as_uuid()], vec![]),
+        (vec![], vec![]),
+    ] {
+        let filter = EventFilter::all().causes(wanted.iter().copied());
+        assert_eq!(ids(&t.matching(filter).await?), found, "{wanted:?}");
+    }
+    Ok(())
+}
+
+/// [`EventFilter::causing_events`]: what each of these set off, whatever was in between, across streams, in the order of the log.
+pub async fn a_filter_by_causing_events<H: Harness>(t: &Trial<H>) -> Outcome {
+    let causing: Vec<_> = (0..40).map(|_| EventId::new()).collect();
+    let by = |id| {
+        // Through a command, which is the direct cause.
+        let metadata = Metadata::new().with_causing_event(id);
+        event().with_metadata(metadata.with_causation_id(*EventId::new().as_uuid()))
+    };
+    let new: Vec<_> = causing.iter().map(|id| by(*id)).collect();
+    let again = [event(), by(causing[1])];
+    // The direct cause is another matter, and so is the event's own id.
+    let directly = Metadata::new().with_causation_id(*causing[1].as_uuid());
+    let others = [event().with_metadata(directly), event().with_id(causing[1])];
+    t.append(&stream("a"), Any, &new).await?;
+    t.append(&stream("b"), Any, &again).await?;
+    t.append(&stream("a"), Any, &others).await?;
+    for (wanted, found) in [
+        (vec![causing[0]], vec![new[0].id()]),
+        (vec![causing[1]], vec![new[1].id(), again[1].id()]),
+        (
+            vec![causing[5], causing[1], causing[5]],
+            vec![new[1].id(), new[5].id(), again[1].id()],
+        ),
+        (
+            causing.iter().rev().copied().collect(),
+            new_ids(&new).into_iter().chain([again[1].id()]).collect(),
+        ),
+        (vec![new[0].id()], vec![]),
+        (vec![], vec![]),
+    ] {
+        let filter = EventFilter::all().causing_events(wanted.iter().copied());
+        assert_eq!(ids(&t.matching(filter).await?), found, "{wanted:?}");
+    }
+    Ok(())
+}
+
 /// [`EventFilter::actor`]: exactly this text, whatever it holds; no actor is not the empty actor.
 pub async fn a_filter_by_actor<H: Harness>(t: &Trial<H>) -> Outcome {
     let notes = stream("a");
@@ -190,7 +286,12 @@ pub async fn conditions_are_joined_as_the_filter_itself_says<H: Harness>(t: &Tri
     varied(t, correlation).await?;
     let log = t.log().await?;
     let middle = log[log.len() / 2].recorded_at();
-    for mask in 0..64_u8 {
+    // Every second one.
+    let some: Vec<_> = log.iter().step_by(2).map(|event| event.id()).collect();
+    let causing = log[0].id();
+    // Few at a time, and nearly all of them.
+    let masks = (0..512_u16).filter(|mask| mask.count_ones() < 4 || mask.count_ones() > 7);
+    for mask in masks {
         let mut filter = EventFilter::all();
         if mask & 1 > 0 {
             filter = filter.names([event_name("red"), event_name("never")]);
@@ -209,6 +310,15 @@ pub async fn conditions_are_joined_as_the_filter_itself_says<H: Harness>(t: &Tri
         }
         if mask & 32 > 0 {
             filter = filter.recorded_before(log[log.len() - 1].recorded_at());
+        }
+        if mask & 64 > 0 {
+            filter = filter.ids(some.iter().copied());
+        }
+        if mask & 128 > 0 {
+            filter = filter.causes([*correlation.as_uuid()]);
+        }
+        if mask & 256 > 0 {
+            filter = filter.causing_events([causing]);
         }
         let mut fits: Vec<_> = log
             .iter()
@@ -253,6 +363,7 @@ pub async fn a_limit_counts_what_fits<H: Harness>(t: &Trial<H>) -> Outcome {
 /// Events that differ in everything a filter can ask for.
 async fn varied<H: Harness>(t: &Trial<H>, correlation: CorrelationId) -> Result<(), BoxError> {
     let names: [EventName; 3] = ["red", "blue", "green"].map(event_name);
+    let mut causing = None;
     for number in 0..48_usize {
         let mut metadata = Metadata::new();
         if number % 2 == 0 {
@@ -261,11 +372,18 @@ async fn varied<H: Harness>(t: &Trial<H>, correlation: CorrelationId) -> Result<
         if number % 5 < 3 {
             metadata = metadata.with_actor(["ada", "bob", "ada"][number % 5]);
         }
+        if number % 7 < 3 {
+            metadata = metadata.with_causation_id(*correlation.as_uuid());
+        }
+        if let Some(id) = causing.filter(|_| number % 3 == 0) {
+            metadata = metadata.with_causing_event(id);
+        }
         let event = named(names[number % 3].as_str(), "{}").with_metadata(metadata);
         let notes = stream_in(
             ["note", "order"][number / 2 % 2],
             &format!("{}", number % 4),
         );
+        causing.get_or_insert(event.id());
         t.append(&notes, Any, &[event]).await?;
         if number % 16 == 0 {
             t.later(&notes).await?;

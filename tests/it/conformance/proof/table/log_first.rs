@@ -268,6 +268,7 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         &[
             Fault::Distorts(Field::Correlation),
             Fault::Distorts(Field::Causation),
+            Fault::Distorts(Field::CausingEvent),
             Fault::Distorts(Field::Actor),
             Fault::Distorts(Field::Tenant),
             Fault::Distorts(Field::Trace),

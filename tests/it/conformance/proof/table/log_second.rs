@@ -33,6 +33,27 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         ],
     ),
     (
+        "log::filters::a_filter_by_ids",
+        &[
+            Fault::IgnoresTheFilter(Condition::Ids),
+            Fault::LoosensTheFilter(Condition::Ids),
+        ],
+    ),
+    (
+        "log::filters::a_filter_by_causes",
+        &[
+            Fault::IgnoresTheFilter(Condition::Causes),
+            Fault::LoosensTheFilter(Condition::Causes),
+        ],
+    ),
+    (
+        "log::filters::a_filter_by_causing_events",
+        &[
+            Fault::IgnoresTheFilter(Condition::CausingEvents),
+            Fault::LoosensTheFilter(Condition::CausingEvents),
+        ],
+    ),
+    (
         "log::filters::a_filter_by_actor",
         &[
             Fault::IgnoresTheFilter(Condition::Actor),
