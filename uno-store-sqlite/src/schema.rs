@@ -155,10 +155,6 @@ mod tests {
     #[test]
     fn released_migrations_stay_as_they_are() {
         let checksums: Vec<_> = MIGRATIONS.iter().map(Migration::checksum).collect();
-<<<<<<< HEAD
         assert_eq!(checksums, ["7e492bdcbb3b2d63"]);
-=======
-        assert_eq!(checksums, ["0526472ac4b05740"]);
->>>>>>> main
     }
 }
