@@ -196,7 +196,9 @@ impl Plain {
         // the time being, which only one of them can put there.
         let stays = |write: &&DocumentWrite| {
             write.change() == DocumentChange::Keep
-                && write.expected_revision().is_some_and(|revision| revision > 0)
+                && write
+                    .expected_revision()
+                    .is_some_and(|revision| revision > 0)
         };
         let (kept, changed): (Vec<_>, Vec<_>) = self.documents.iter().partition(stays);
         let document = |write: &DocumentWrite| hash((2, write.collection(), write.key()));

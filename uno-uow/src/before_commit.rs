@@ -17,6 +17,10 @@ use crate::CommandError;
 /// 3. The future may be dropped at any await: it only reads.
 #[async_trait]
 pub trait BeforeCommit<B: Backend>: fmt::Debug + Send + Sync + 'static {
-    /// Completes a commit. Nothing is committed if it fails.
+    /// Completes a commit.
+    ///
+    /// # Errors
+    /// Whatever went wrong: nothing is committed, and whoever ran the unit of work is told
+    /// [`Command`](crate::RunError::Command).
     async fn complete(&self, backend: &B, commit: &mut Commit<B::Tx>) -> Result<(), CommandError>;
 }

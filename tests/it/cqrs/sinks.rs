@@ -206,7 +206,7 @@ pub(super) async fn what_was_taken_and_not_noted_comes_again<H: BackendHarness>(
     let engine = Engine::default();
     let all = batch(&**store, None).await;
     let name = SubscriptionName::new(Engine::NAME).unwrap();
-    let write = CheckpointWrite::new(name.clone(), None, *all.checkpoint().checkpoint());
+    let write = CheckpointWrite::new(name.clone(), None, all.checkpoint().checkpoint());
     let all = uno_events::Batch::new(all.events().to_vec(), write);
     // The process dies between the two: its checkpoint was never saved.
     let elsewhere = Arc::new(uno_store_memory::MemoryStore::new());

@@ -70,7 +70,7 @@ async fn inline_live_and_outside() {
         .poll_interval(Duration::from_millis(10))
         .build()
         .unwrap();
-    let catalogue = uno.describe();
+    let catalogue = uno.describe("bank");
     let kinds: Vec<(&str, &str)> = catalogue
         .projections
         .iter()
