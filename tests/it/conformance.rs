@@ -4,5 +4,6 @@ mod broken;
 mod fault_store;
 mod listing;
 pub(crate) mod memory;
+mod only_documents;
 mod proof;
 mod vocabulary;

@@ -106,7 +106,9 @@ macro_rules! suite {
                 documents_are_found_by_what_is_in_them
                 what_is_not_indexed_is_an_error_and_never_half_an_answer
                 each_generation_is_found_by_its_own_fields
-                live_queries_come_to_what_holds);
+                live_queries_come_to_what_holds
+                a_page_asks_the_store_twice
+                a_no_is_not_kept);
             crate::support::on_store!($harness; super::rows:
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing
@@ -147,7 +149,9 @@ macro_rules! databases {
                 documents_are_found_by_what_is_in_them
                 what_is_not_indexed_is_an_error_and_never_half_an_answer
                 each_generation_is_found_by_its_own_fields
-                live_queries_come_to_what_holds);
+                live_queries_come_to_what_holds
+                a_page_asks_the_store_twice
+                a_no_is_not_kept);
             crate::support::on_store!($harness; super::rows:
                 rows_and_checkpoint_commit_together
                 a_failing_event_is_named_and_commits_nothing

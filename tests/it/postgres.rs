@@ -6,6 +6,7 @@
 )]
 
 mod pgbouncer;
+mod plans;
 mod poller;
 mod pooled;
 mod restore;

@@ -1,5 +1,7 @@
 //! The conformance suite on the store in an SQLite file.
 
+mod plans;
+
 use std::sync::Arc;
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};

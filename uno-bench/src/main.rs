@@ -11,6 +11,7 @@
 
 mod bus;
 mod hot;
+mod projection;
 mod rounds;
 mod subscription;
 mod upcast;
@@ -35,6 +36,8 @@ enum Bench {
     Bus(bus::Args),
     /// Durable subscriptions: catching up on Postgres.
     Subscription(subscription::Args),
+    /// Projections on Postgres: catching up beside a peer's, lag under load, and finding documents.
+    Projection(projection::Args),
     /// Commands on one hot aggregate, on PostgreSQL.
     Hot(hot::Args),
     /// Old events and snapshots: reading through a chain of upcasters, and loading from a snapshot.
@@ -68,6 +71,7 @@ fn run(bench: &Bench) -> Result<Option<Table>> {
         match bench {
             Bench::Bus(args) => bus::run(*args).await.map(Some),
             Bench::Subscription(args) => subscription::run(args).await,
+            Bench::Projection(args) => projection::run(args).await,
             Bench::Hot(args) => hot::run(args.clone()).await.map(Some),
             Bench::Upcast(args) => upcast::run(*args).await.map(Some),
         }

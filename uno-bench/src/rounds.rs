@@ -1,4 +1,4 @@
-//! [`Rounds`]: two ways of doing one thing, measured in turn, and the [`Table`] of what came out.
+//! [`Rounds`]: ways of doing one thing, measured in turn, and the [`Table`] of what came out.
 
 use std::fmt;
 
@@ -18,6 +18,11 @@ impl Rounds {
         Self {
             rounds: self.rounds.min(rounds),
         }
+    }
+
+    /// So many, of which the first counts for nothing.
+    pub(crate) fn count(self) -> usize {
+        self.rounds
     }
 
     /// As on the command line.
@@ -56,20 +61,7 @@ impl Rounds {
                 base_figures.push(other);
             }
         }
-        let mut ratios: Vec<f64> = our_figures
-            .iter()
-            .zip(&base_figures)
-            .map(|(our, other)| our / other)
-            .collect();
-        let ratio = median(&mut ratios);
-        Ok(Row {
-            what: what.into(),
-            ours: median(&mut our_figures),
-            base: median(&mut base_figures),
-            ratio,
-            spread: (ratios[0], ratios[ratios.len() - 1]),
-            bound,
-        })
+        Ok(Row::of(what, bound, our_figures, base_figures))
     }
 }
 
@@ -96,6 +88,28 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// What the figures of both sides come to, round by round; at least one of each.
+    pub(crate) fn of(
+        what: impl Into<String>,
+        bound: Bound,
+        mut ours: Vec<f64>,
+        mut base: Vec<f64>,
+    ) -> Self {
+        let mut ratios: Vec<f64> = ours
+            .iter()
+            .zip(&base)
+            .map(|(our, other)| our / other)
+            .collect();
+        Self {
+            what: what.into(),
+            ratio: median(&mut ratios),
+            ours: median(&mut ours),
+            base: median(&mut base),
+            spread: (ratios[0], ratios[ratios.len() - 1]),
+            bound,
+        }
+    }
+
     fn is_kept(&self) -> bool {
         match self.bound {
             Bound::AtLeast(floor) => self.ratio >= floor,
@@ -150,7 +164,7 @@ fn mark(kept: bool) -> &'static str {
 }
 
 /// The middle of the values, which are put in order for it.
-fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 {

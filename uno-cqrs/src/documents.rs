@@ -1,6 +1,12 @@
 //! [`Documents`]: the documents that a projection keeps, for reading.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, str::FromStr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    marker::PhantomData,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use uno_core::{
     Document, DocumentStore, EventStore, FieldValue, FindDocuments, FoundDocument, StoreError,
@@ -53,10 +59,12 @@ use crate::{
 /// ```
 ///
 /// They are read from the generation that serves, also while a [`ReadModel`](crate::ReadModel) is being swapped: each read costs a
-/// second question to the store, which confirms that.
+/// second question to the store, which confirms that. The first page that is [found](Self::find) in a generation costs a third one. Clones
+/// share what is known, so clone one rather than make several.
 pub struct Documents<P> {
     store: Arc<dyn DocumentStore>,
     serving: Serving,
+    known: Arc<Known>,
     projection: PhantomData<fn() -> P>,
 }
 
@@ -67,6 +75,7 @@ impl<P: DocumentProjection> Documents<P> {
         Self {
             serving: Serving::new(Arc::clone(&store), P::NAME, P::VERSION),
             store,
+            known: Arc::default(),
             projection: PhantomData,
         }
     }
@@ -164,7 +173,7 @@ impl<P: DocumentProjection> Documents<P> {
             }
             let found = self.store.find_documents(find).await?;
             // After the read: what documents are written with stands there no later than they do.
-            if !self.is_indexed(collection, finding).await? {
+            if !self.is_indexed(generation, collection, finding).await? {
                 return Err(not_indexed::<P>(finding.field));
             }
             let end = found.last().map(PageEnd::of);
@@ -213,15 +222,19 @@ impl<P: DocumentProjection> Documents<P> {
         })
     }
 
-    /// Whether all documents of a collection were written with a field. If there are none, they were.
+    /// Whether all documents of a generation were written with a field. If there are none, they were.
     async fn is_indexed(
         &self,
+        generation: Generation,
         collection: &str,
         finding: &Finding<P::Document>,
     ) -> Result<bool, StoreError> {
         let is_among = |shapes: &Shapes| shapes.get(finding.field) == Some(&finding.shape);
+        if self.known.of(generation, is_among) {
+            return Ok(true);
+        }
         if let Some(shapes) = declared(&*self.store, collection).await? {
-            return Ok(is_among(&shapes));
+            return Ok(self.known.keep(generation, shapes, is_among));
         }
         if self
             .store
@@ -232,9 +245,37 @@ impl<P: DocumentProjection> Documents<P> {
             return Ok(true);
         }
         // They came in between the two questions, and this with them; or they were written without any field.
-        Ok(declared(&*self.store, collection)
-            .await?
-            .is_some_and(|shapes| is_among(&shapes)))
+        let shapes = declared(&*self.store, collection).await?;
+        Ok(shapes.is_some_and(|shapes| self.known.keep(generation, shapes, is_among)))
+    }
+}
+
+/// What the documents of a generation were written with, of the one that was asked for last. It stands there before the first document
+/// does, and is never changed while the generation is there, whose number never comes back: so once it is known it need not be asked for
+/// again. Only a yes is kept, since a no may be about a generation that has no documents yet.
+#[derive(Default)]
+struct Known(Mutex<Option<(Generation, Shapes)>>);
+
+impl Known {
+    /// Whether it is known of this generation.
+    fn of(&self, generation: Generation, is_so: impl Fn(&Shapes) -> bool) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = known.as_ref().filter(|(of, _)| *of == generation);
+        of.is_some_and(|(_, shapes)| is_so(shapes))
+    }
+
+    /// Keeps it if it is so, and says whether it is.
+    fn keep(
+        &self,
+        generation: Generation,
+        shapes: Shapes,
+        is_so: impl Fn(&Shapes) -> bool,
+    ) -> bool {
+        let is_so = is_so(&shapes);
+        if is_so {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((generation, shapes));
+        }
+        is_so
     }
 }
 
@@ -383,6 +424,7 @@ impl<P> Clone for Documents<P> {
         Self {
             store: Arc::clone(&self.store),
             serving: self.serving.clone(),
+            known: Arc::clone(&self.known),
             projection: PhantomData,
         }
     }

@@ -3,6 +3,8 @@
 #![doc = include_str!("docs/conformance.md")]
 
 mod case;
+mod document_harness;
+mod document_trial;
 mod fixture;
 mod harness;
 mod list;
@@ -17,6 +19,12 @@ mod trial;
     reason = "a case says what it wants of a store; if it is not so, it fails"
 )]
 pub mod checkpoints;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::missing_errors_doc,
+    reason = "a case says what it wants of a store; if it is not so, it fails"
+)]
+pub mod document_persistence;
 #[expect(
     clippy::missing_panics_doc,
     clippy::missing_errors_doc,
@@ -64,8 +72,10 @@ pub mod transactional;
 pub(crate) use self::run::chain;
 pub(crate) use self::run::{judge, two_workers};
 pub use self::{
-    case::{Case, CaseFn, CaseFuture, Outcome, cases, log_cases},
+    case::{Case, CaseFn, CaseFuture, DocumentCaseFn, Outcome, cases, log_cases},
+    document_harness::{DocumentCommit, DocumentHarness, PersistentDocumentHarness},
+    document_trial::DocumentTrial,
     harness::{BackendHarness, Harness, PersistentHarness, TxOf},
-    run::{TIME_LIMIT, attempt, run},
+    run::{TIME_LIMIT, attempt, attempt_documents, run, run_documents},
     trial::Trial,
 };

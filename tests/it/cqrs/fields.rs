@@ -1,11 +1,18 @@
 //! Documents that are found by their fields.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uno_core::{
-    Backend, Decoder, DocumentStore as _, Envelope, EventStoreExt as _, ExpectedVersion, StreamId,
-    SubscriptionName,
+    Backend, Decoder, Document, DocumentStore, Envelope, EventStoreExt as _, ExpectedVersion,
+    FindDocuments, FoundDocument, StoreError, StreamId, SubscriptionName,
 };
 use uno_cqrs::{
     AnyField, DocumentProjection, DocumentProjector, Documents, Field, FieldsChanged, Found,
@@ -271,9 +278,9 @@ pub(super) async fn each_generation_is_found_by_its_own_fields<H: BackendHarness
         .unwrap();
     let declared = store.scan_documents("uno.document_fields", None, 10).await;
     let declared = declared.unwrap();
-    let declared: Vec<_> = declared.iter().map(uno_core::Document::key).collect();
+    let declared: Vec<_> = declared.iter().map(Document::key).collect();
     assert_eq!(declared, ["purses@2"]);
-    let left = uno_core::FindDocuments::new("purses", "cents");
+    let left = FindDocuments::new("purses", "cents");
     assert_eq!(store.find_documents(left).await.unwrap(), []);
     new_manager.stop_all().await;
 }
@@ -316,4 +323,111 @@ pub(super) async fn live_queries_come_to_what_holds<H: BackendHarness>(
     let both = in_time(rich.next()).await.unwrap();
     assert_eq!(keys(&both), ["a", "b"]);
     manager.stop_all().await;
+}
+
+/// Counts the questions that a store is asked.
+#[derive(Debug)]
+struct Counted {
+    store: Arc<dyn DocumentStore>,
+    asked: AtomicUsize,
+}
+
+impl Counted {
+    fn new(store: Arc<dyn DocumentStore>) -> Arc<Self> {
+        let asked = AtomicUsize::new(0);
+        Arc::new(Self { store, asked })
+    }
+
+    /// How many there were since the last time.
+    fn take(&self) -> usize {
+        self.asked.swap(0, Ordering::Relaxed)
+    }
+
+    fn count(&self) -> &dyn DocumentStore {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        &*self.store
+    }
+}
+
+#[async_trait]
+impl DocumentStore for Counted {
+    async fn load_documents(
+        &self,
+        collection: &str,
+        keys: &[String],
+    ) -> Result<Vec<Document>, StoreError> {
+        self.count().load_documents(collection, keys).await
+    }
+
+    async fn scan_documents(
+        &self,
+        collection: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Document>, StoreError> {
+        self.count().scan_documents(collection, after, limit).await
+    }
+
+    async fn find_documents(&self, find: FindDocuments) -> Result<Vec<FoundDocument>, StoreError> {
+        self.count().find_documents(find).await
+    }
+}
+
+pub(super) async fn a_page_asks_the_store_twice<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    let counted = Counted::new(Arc::clone(store) as _);
+    let documents = Documents::<Purses<2>>::new(Arc::clone(&counted) as _);
+    let other = documents.clone();
+    let found = async |finding| documents.find(finding, Page::of(10)).await.unwrap();
+
+    // A yes about what is not there yet may be a no the next time, so it is not kept.
+    for _ in 0..2 {
+        assert_eq!(keys(&found(BY_CENTS.all()).await), [] as [&str; 0]);
+        assert!(counted.take() > 3, "nothing is known of what is not there");
+    }
+    let (model, manager) = model::<2, _>(store);
+    model.start().await.unwrap();
+    slip_in(&**store, "a", 1).await;
+    in_time(manager.until_idle()).await.unwrap();
+    assert_eq!(keys(&found(BY_CENTS.all()).await), ["a"]);
+    assert_eq!(counted.take(), 3, "what it was written with is asked for");
+    // The page, and which generation serves; for all fields, and for clones.
+    for finding in [BY_CENTS.all(), BY_OWNER.all(), BY_CENTS.is(&1)] {
+        found(finding).await;
+        assert_eq!(counted.take(), 2);
+    }
+    let page = other.find(BY_CENTS.all(), Page::of(10)).await.unwrap();
+    assert_eq!((keys(&page), counted.take()), (vec!["a"], 2));
+
+    // Another generation, another question. The read that finds out about it is made twice.
+    in_time(model.rebuild()).await.unwrap();
+    assert_eq!(keys(&found(BY_CENTS.all()).await), ["a"]);
+    assert_eq!(counted.take(), 5);
+    assert_eq!(keys(&found(BY_CENTS.all()).await), ["a"]);
+    assert_eq!(counted.take(), 2);
+    manager.stop_all().await;
+}
+
+pub(super) async fn a_no_is_not_kept<H: BackendHarness>(
+    _: &Arc<H>,
+    store: &Store<H>,
+    _: &Guard<H>,
+) {
+    slip_in(&**store, "a", 1).await;
+    let all = batch(&**store, None).await;
+    projector::<1, _>(store).consume(all).await.unwrap();
+    // Asked by code of the next version, whose documents are not there yet.
+    let documents = Documents::<Purses<2>>::new(Arc::clone(store) as _);
+    for _ in 0..2 {
+        let result = documents.find(BY_OWNER.all(), Page::of(10)).await;
+        assert!(is_not_indexed(&result), "{result:?}");
+    }
+    // What it has in common with the other one is found, and does not speak for the rest.
+    let found = documents.find(BY_CENTS.all(), Page::of(10)).await.unwrap();
+    assert_eq!(keys(&found), ["a"]);
+    let result = documents.find(BY_OWNER.all(), Page::of(10)).await;
+    assert!(is_not_indexed(&result), "{result:?}");
 }

@@ -13,14 +13,8 @@ use crate::{fault::Fault, reader::limit, value::PgJson};
 const LOAD: &str =
     "SELECT key, revision, body FROM {schema}.documents WHERE collection = $1 AND key = ANY ($2)";
 const SCAN: &str = "SELECT key, revision, body FROM {schema}.documents WHERE collection = $1 AND key > $2 ORDER BY key LIMIT $3";
-const FIND: &str = "SELECT d.key, d.revision, d.body, f.value FROM {schema}.document_fields f \
-     JOIN {schema}.documents d ON d.collection = f.collection AND d.key = f.key \
-     WHERE f.collection = $1 AND f.field = $2 AND (f.value, f.key) > ($3, $4) AND (f.value, f.key) < ($5, $6) \
-     ORDER BY f.value, f.key LIMIT $7";
-const FIND_BACKWARD: &str = "SELECT d.key, d.revision, d.body, f.value FROM {schema}.document_fields f \
-     JOIN {schema}.documents d ON d.collection = f.collection AND d.key = f.key \
-     WHERE f.collection = $1 AND f.field = $2 AND (f.value, f.key) > ($3, $4) AND (f.value, f.key) < ($5, $6) \
-     ORDER BY f.value DESC, f.key DESC LIMIT $7";
+const FIND: &str = include_str!("documents/find.sql");
+const FIND_BACKWARD: &str = include_str!("documents/find_backward.sql");
 
 #[async_trait]
 impl DocumentStore for PgStore {

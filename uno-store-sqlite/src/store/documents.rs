@@ -74,18 +74,8 @@ impl DocumentStore for SqliteStore {
 /// The documents between two places in the order of a field.
 fn find_sql(direction: Direction) -> &'static str {
     match direction {
-        Direction::Forward => {
-            "SELECT f.value, d.key, d.revision, d.body FROM uno_document_fields f \
-             CROSS JOIN uno_documents d ON d.collection = f.collection AND d.key = f.key \
-             WHERE f.collection = ? AND f.field = ? AND (f.value, f.key) > (?, ?) AND (f.value, f.key) < (?, ?) \
-             ORDER BY f.value, f.key LIMIT ?"
-        }
-        Direction::Backward => {
-            "SELECT f.value, d.key, d.revision, d.body FROM uno_document_fields f \
-             CROSS JOIN uno_documents d ON d.collection = f.collection AND d.key = f.key \
-             WHERE f.collection = ? AND f.field = ? AND (f.value, f.key) > (?, ?) AND (f.value, f.key) < (?, ?) \
-             ORDER BY f.value DESC, f.key DESC LIMIT ?"
-        }
+        Direction::Forward => include_str!("documents/find.sql"),
+        Direction::Backward => include_str!("documents/find_backward.sql"),
     }
 }
 

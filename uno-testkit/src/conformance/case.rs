@@ -4,7 +4,7 @@ use std::{fmt, pin::Pin};
 
 use uno_core::BoxError;
 
-use super::{Harness, PersistentHarness, Trial};
+use super::{DocumentTrial, Harness, PersistentHarness, Trial};
 
 /// How a case ends that neither panics nor hangs.
 pub type Outcome = Result<(), BoxError>;
@@ -14,6 +14,9 @@ pub type CaseFuture<'t> = Pin<Box<dyn Future<Output = Outcome> + Send + 't>>;
 
 /// A case as a function.
 pub type CaseFn<H> = for<'t> fn(&'t Trial<H>) -> CaseFuture<'t>;
+
+/// A case about documents as a function.
+pub type DocumentCaseFn<H> = for<'t> fn(&'t DocumentTrial<'t, H>) -> CaseFuture<'t>;
 
 /// A case with its name.
 pub struct Case<H: Harness> {
@@ -51,6 +54,18 @@ macro_rules! listed {
     };
 }
 
+/// Makes a list of the cases of a tier about documents.
+macro_rules! listed_documents {
+    ($tier:ident $($group:ident { $($case:ident)* })*) => {
+        vec![$($(Case {
+            name: concat!(stringify!($tier), "::", stringify!($group), "::", stringify!($case)),
+            function: |trial| Box::pin(async move {
+                super::$tier::$group::$case(&trial.documents()).await
+            }),
+        },)*)*]
+    };
+}
+
 /// The cases for a store that implements [`EventStore`](uno_core::EventStore) only.
 #[must_use]
 pub fn log_cases<H: Harness>() -> Vec<Case<H>> {
@@ -62,11 +77,14 @@ pub fn log_cases<H: Harness>() -> Vec<Case<H>> {
 pub fn cases<H: PersistentHarness>() -> Vec<Case<H>> {
     let mut list = log_cases();
     list.extend(crate::__conformance_transactional!([listed]));
-    list.extend(crate::__conformance_documents!([listed]));
+    list.extend(crate::__conformance_documents!([listed_documents]));
     list.extend(crate::__conformance_checkpoints!([listed]));
     list.extend(crate::__conformance_leases!([listed]));
     list.extend(crate::__conformance_parking!([listed]));
     list.extend(crate::__conformance_processes!([listed]));
     list.extend(crate::__conformance_persistence!([listed]));
+    list.extend(crate::__conformance_document_persistence!([
+        listed_documents
+    ]));
     list
 }

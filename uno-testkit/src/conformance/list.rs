@@ -15,7 +15,7 @@ macro_rules! conformance {
         }
         $crate::__conformance_log!([$crate::__conformance_tests]);
         $crate::__conformance_transactional!([$crate::__conformance_tests]);
-        $crate::__conformance_documents!([$crate::__conformance_tests]);
+        $crate::__conformance_documents!([$crate::__document_conformance_tests]);
         $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
         $crate::__conformance_leases!([$crate::__conformance_tests]);
         $crate::__conformance_parking!([$crate::__conformance_tests]);
@@ -42,12 +42,53 @@ macro_rules! conformance {
         }
         $crate::__conformance_log!([$crate::__conformance_tests]);
         $crate::__conformance_transactional!([$crate::__conformance_tests]);
-        $crate::__conformance_documents!([$crate::__conformance_tests]);
+        $crate::__conformance_documents!([$crate::__document_conformance_tests]);
         $crate::__conformance_checkpoints!([$crate::__conformance_tests]);
         $crate::__conformance_leases!([$crate::__conformance_tests]);
         $crate::__conformance_parking!([$crate::__conformance_tests]);
         $crate::__conformance_processes!([$crate::__conformance_tests]);
         $crate::__conformance_persistence!([$crate::__conformance_tests]);
+        $crate::__conformance_document_persistence!([$crate::__document_conformance_tests]);
+    };
+}
+
+/// Makes a test of every case about documents, for a store that keeps documents and need not keep anything else but the checkpoints of
+/// those who write them. See [`conformance`](mod@crate::conformance).
+///
+/// Call it once in a module, with an expression that gives a [`DocumentHarness`](crate::conformance::DocumentHarness); the expression is
+/// evaluated anew for each test. A store that passes [`conformance!`](crate::conformance!) has passed these cases too.
+#[macro_export]
+macro_rules! document_conformance {
+    ($harness:expr) => {
+        fn __harness() -> impl $crate::conformance::DocumentHarness {
+            $harness
+        }
+        $crate::__conformance_documents!([$crate::__document_conformance_tests]);
+    };
+    ($harness:expr, persistent) => {
+        fn __harness() -> impl $crate::conformance::PersistentDocumentHarness {
+            $harness
+        }
+        $crate::__conformance_documents!([$crate::__document_conformance_tests]);
+        $crate::__conformance_document_persistence!([$crate::__document_conformance_tests]);
+    };
+}
+
+/// Makes the tests of a tier about documents.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __document_conformance_tests {
+    ($tier:ident $($group:ident { $($case:ident)* })*) => {
+        mod $tier {
+            $(mod $group {
+                $(#[test]
+                fn $case() {
+                    $crate::conformance::run_documents(super::super::__harness, |trial| {
+                        ::std::boxed::Box::pin($crate::conformance::$tier::$group::$case(trial))
+                    });
+                })*
+            })*
+        }
     };
 }
 
@@ -273,6 +314,13 @@ macro_rules! __conformance_transactional {
                 aborted_commits_happen_whole_or_not_at_all
                 nobody_sees_half_a_commit
             }
+            documents {
+                a_conflict_leaves_documents_as_they_were
+                a_stale_document_undoes_everything
+                a_repeated_commit_is_not_stale
+                documents_are_written_beside_their_events
+                names_that_cannot_be_kept_are_refused_everywhere
+            }
             snapshots {
                 a_stream_without_a_snapshot_has_none
                 a_snapshot_comes_back_equal
@@ -310,6 +358,14 @@ macro_rules! __conformance_transactional {
 macro_rules! __conformance_documents {
     ([$($then:tt)+]) => {
         $($then)+! { documents
+            commits {
+                a_checkpoint_moves_with_the_documents
+                a_stale_checkpoint_leaves_documents_as_they_were
+                a_stale_document_leaves_the_checkpoint
+                of_many_who_project_a_stretch_one_does
+                nobody_sees_half_a_commit
+                a_dropped_commit_is_whole_or_absent
+            }
             fields {
                 documents_are_found_by_a_range_of_values
                 documents_are_found_in_the_order_of_their_values
@@ -348,8 +404,6 @@ macro_rules! __conformance_documents {
                 a_missing_document_is_at_revision_zero
                 a_document_taken_for_granted_stays_as_it_is
                 what_is_expected_is_expected_before_the_commit
-                a_stale_document_undoes_everything
-                a_repeated_commit_is_not_stale
                 a_put_that_expects_nothing_is_noticed
                 of_many_who_write_a_document_one_does
                 two_commits_cannot_both_keep_what_the_other_writes
@@ -362,6 +416,21 @@ macro_rules! __conformance_documents {
                 a_document_comes_back_to_the_byte
                 a_thousand_writes_in_one_commit
                 documents_that_many_write_are_what_one_wrote
+            }
+        }
+    };
+}
+
+/// Hands the cases of the tier `document_persistence` to a macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __conformance_document_persistence {
+    ([$($then:tt)+]) => {
+        $($then)+! { document_persistence
+            reopening {
+                documents_survive_reopening
+                revisions_go_on_after_reopening
+                a_commit_that_was_cut_off_is_whole_or_absent
             }
         }
     };

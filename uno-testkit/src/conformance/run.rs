@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{CaseFn, Harness, Outcome, Trial};
+use super::{CaseFn, DocumentCaseFn, DocumentHarness, DocumentTrial, Harness, Outcome, Trial};
 
 /// How long a case may take. Most take milliseconds; one that waits for ever ends here.
 pub const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -45,6 +45,50 @@ pub fn attempt<H: Harness>(
         // A case that hangs may still use the store: then there is nothing to close.
         if let Some(trial) = Arc::into_inner(trial) {
             trial.close().await;
+        }
+        ended
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs a case about documents as a test: panics when it fails. What [`document_conformance!`](crate::document_conformance!) calls.
+///
+/// # Panics
+/// When the case fails.
+pub fn run_documents<H: DocumentHarness>(harness: impl FnOnce() -> H, case: DocumentCaseFn<H>) {
+    if let Err(failure) = attempt_documents(harness, case, TIME_LIMIT) {
+        panic!("{failure}");
+    }
+}
+
+/// As [`attempt`], for a case about documents.
+///
+/// # Errors
+/// As [`attempt`].
+pub fn attempt_documents<H: DocumentHarness>(
+    harness: impl FnOnce() -> H,
+    case: DocumentCaseFn<H>,
+    limit: Duration,
+) -> Result<(), String> {
+    let runtime = two_workers()?;
+    let ended = runtime.block_on(async {
+        let harness = harness();
+        let (store, guard) = harness
+            .open()
+            .await
+            .map_err(|error| format!("open failed: {}", chain(&*error)))?;
+        let opened = Arc::new((harness, store, guard));
+        let under_test = Arc::clone(&opened);
+        let ended = judge(limit, async move {
+            let (harness, store, guard) = &*under_test;
+            case(&DocumentTrial::new(harness, store, guard)).await
+        })
+        .await;
+        // A case that hangs may still use the store: then there is nothing to close.
+        if let Some((harness, store, guard)) = Arc::into_inner(opened) {
+            drop(store);
+            harness.close(guard).await;
         }
         ended
     });

@@ -4,6 +4,7 @@ pub(crate) mod all_parts;
 
 pub mod commits;
 pub mod concurrency;
+pub mod documents;
 pub mod snapshots;
 pub mod unchanged;
 pub mod work;

@@ -8,7 +8,7 @@ use uno_core::{
     RecordedEvent, StoreError, StreamAppend, StreamId, Transactional as _,
 };
 
-use super::{BackendHarness, Harness, PersistentHarness, TxOf, fixture::event};
+use super::{BackendHarness, DocumentTrial, Harness, PersistentHarness, TxOf, fixture::event};
 
 /// One case on one fresh store: what a case is given, with short ways to say what most cases do.
 pub struct Trial<H: Harness> {
@@ -196,6 +196,12 @@ impl<H: Harness> Trial<H> {
 }
 
 impl<H: BackendHarness> Trial<H> {
+    /// The same, as cases about documents take it.
+    #[must_use]
+    pub fn documents(&self) -> DocumentTrial<'_, H> {
+        DocumentTrial::new(&self.harness, &self.store, &self.guard)
+    }
+
     /// Carries out a commit that `build` fills.
     ///
     /// # Errors

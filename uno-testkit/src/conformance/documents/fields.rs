@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use tokio::task::yield_now;
 use uno_core::{
-    BoxError, Commit, CommitError, Direction, DocumentStore as _, DocumentWrite, FieldRange,
-    FieldValue, FindDocuments, FoundDocument, StreamAppend, Transactional as _,
+    BoxError, CommitError, Direction, DocumentStore as _, DocumentWrite, FieldRange, FieldValue,
+    FindDocuments, FoundDocument,
 };
 
 use crate::conformance::{
-    BackendHarness, Outcome, Trial, TxOf,
-    fixture::{HOSTILE, assert_refused, events, exact, json, stream},
+    DocumentCommit, DocumentHarness, DocumentTrial, Outcome,
+    fixture::{HOSTILE, assert_refused, json},
     together::{start, succeed},
 };
 
 /// Guarantee 7: the documents with a value in the range, with their content; its start belongs to it, its end does not.
-pub async fn documents_are_found_by_a_range_of_values<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn documents_are_found_by_a_range_of_values<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     put_all(t, &[("a", 3), ("b", -1), ("c", 7), ("d", 5)]).await?;
     let cases: [(FieldRange, &[&str]); 7] = [
         (FieldRange::all(), &["b", "a", "d", "c"]),
@@ -45,8 +47,8 @@ pub async fn documents_are_found_by_a_range_of_values<H: BackendHarness>(t: &Tri
 }
 
 /// Guarantee 7: by the bytes of the value, however long, and of one value by the bytes of the key; or the other way round.
-pub async fn documents_are_found_in_the_order_of_their_values<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn documents_are_found_in_the_order_of_their_values<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     let long = "x".repeat(500);
     let longer = format!("{long}x");
@@ -89,7 +91,7 @@ pub async fn documents_are_found_in_the_order_of_their_values<H: BackendHarness>
 }
 
 /// `find_documents`: at most so many, from where the direction begins.
-pub async fn a_find_has_a_limit<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_find_has_a_limit<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     put_all(t, &[("a", 1), ("b", 2), ("c", 3)]).await?;
     for (limit, count) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (usize::MAX, 3)] {
         let found = find(t, by_number().limit(limit)).await?;
@@ -102,7 +104,7 @@ pub async fn a_find_has_a_limit<H: BackendHarness>(t: &Trial<H>) -> Outcome {
 
 /// Guarantee 7: pages, each after the place of the last document of the one before, make up the whole; also among documents of one
 /// value, and if the last one is gone.
-pub async fn pages_make_up_what_is_found<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn pages_make_up_what_is_found<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     let keys: Vec<_> = (0..40)
         .map(|number| format!("{:02}", number * 17 % 40))
         .collect();
@@ -162,7 +164,9 @@ pub async fn pages_make_up_what_is_found<H: BackendHarness>(t: &Trial<H>) -> Out
 }
 
 /// `find_documents`: fields are apart, and so are collections; a document without the field is not found by it.
-pub async fn fields_and_collections_are_apart<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn fields_and_collections_are_apart<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     put_all(t, &[("a", 1)]).await?;
     let one = FieldValue::of(&1);
     t.commit(|commit| {
@@ -193,7 +197,9 @@ pub async fn fields_and_collections_are_apart<H: BackendHarness>(t: &Trial<H>) -
 }
 
 /// Guarantee 6: a document has the fields of its last put and no other ones, whatever was before, also within one commit.
-pub async fn a_document_has_the_fields_of_its_last_put<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_document_has_the_fields_of_its_last_put<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     let put = |key: &str, field: &str, number: i64| {
         DocumentWrite::put("notes", key, json(&number.to_string()))
             .with_field(field, FieldValue::of(&number))
@@ -247,8 +253,8 @@ pub async fn a_document_has_the_fields_of_its_last_put<H: BackendHarness>(t: &Tr
 }
 
 /// Guarantee 6: when the commit fails, fields are as they were.
-pub async fn a_failed_commit_leaves_fields_as_they_were<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn a_failed_commit_leaves_fields_as_they_were<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     put_all(t, &[("a", 1), ("b", 2)]).await?;
     let before = find(t, by_number()).await?;
@@ -258,10 +264,9 @@ pub async fn a_failed_commit_leaves_fields_as_they_were<H: BackendHarness>(
                 numbered("a", 5),
                 DocumentWrite::remove("notes", "b"),
                 numbered("c", 6),
+                // It does not exist.
+                DocumentWrite::keep("notes", "d", 5),
             ];
-            commit
-                .appends
-                .push(StreamAppend::new(stream("a"), exact(5), events(1)));
         })
         .await;
     assert!(result.is_err_and(|error| error.is_conflict()));
@@ -271,7 +276,9 @@ pub async fn a_failed_commit_leaves_fields_as_they_were<H: BackendHarness>(
 
 /// [`Limits::check_commit`](uno_core::Limits::check_commit): a field whose name can't be kept, or whose value is too long, or that does
 /// not come with a put, is refused; the longest ones there can be are kept.
-pub async fn fields_that_cannot_be_kept_are_refused<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn fields_that_cannot_be_kept_are_refused<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     let value = |bytes| FieldValue::from_stored(vec![7; bytes]);
     let put = || DocumentWrite::put("notes", "a", json("1"));
     for (write, field) in [
@@ -316,7 +323,9 @@ pub async fn fields_that_cannot_be_kept_are_refused<H: BackendHarness>(t: &Trial
 }
 
 /// `find_documents`: names and values are nothing but names and values.
-pub async fn hostile_fields_are_nothing_but_fields<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn hostile_fields_are_nothing_but_fields<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     let mut all = DocumentWrite::put("notes", "all", json("1"));
     for text in HOSTILE {
         all = all.with_field(text, FieldValue::of(text));
@@ -335,7 +344,9 @@ pub async fn hostile_fields_are_nothing_but_fields<H: BackendHarness>(t: &Trial<
 }
 
 /// Guarantee 6: a thousand documents in one commit, put, put again with other values, and removed.
-pub async fn a_thousand_documents_have_fields<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_thousand_documents_have_fields<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     let keys: Vec<_> = (0..1000).map(|number| format!("{number:04}")).collect();
     for turn in [0, 7] {
         let numbers = (0..1000).map(|number| (number + turn) % 1000);
@@ -361,7 +372,7 @@ pub async fn a_thousand_documents_have_fields<H: BackendHarness>(t: &Trial<H>) -
 }
 
 /// Guarantees 6 and 7: what is found while many write has the content of its value, once, and there is no time at which it is not there.
-pub async fn what_is_found_is_of_one_put<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn what_is_found_is_of_one_put<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     put_all(t, &[("a", 0), ("b", 0)]).await?;
     let tasks = start(5, |number| {
         let store = Arc::clone(t.store());
@@ -376,13 +387,13 @@ pub async fn what_is_found_is_of_one_put<H: BackendHarness>(t: &Trial<H>) -> Out
                     yield_now().await;
                 } else {
                     let value = (number as i64) * 100 + round;
-                    let mut commit = Commit::<TxOf<H>>::new();
+                    let mut commit = DocumentCommit::new();
                     // The order differs, and so does whether there is another field.
                     commit.documents = vec![numbered("a", value), numbered("b", -value)];
                     if round % 2 == 0 {
                         commit.documents.reverse();
                     }
-                    store.commit(commit).await?;
+                    H::commit(&store, commit).await?;
                 }
             }
             Ok::<_, CommitError>(())
@@ -396,13 +407,13 @@ pub async fn what_is_found_is_of_one_put<H: BackendHarness>(t: &Trial<H>) -> Out
 }
 
 /// Guarantee 6: of a document that many put, remove and put anew, the fields are those of whoever did last, or there are none.
-pub async fn fields_that_many_write_are_those_of_the_last<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn fields_that_many_write_are_those_of_the_last<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     for round in 0..8_i64 {
         let tasks = start(6, |number| {
             let store = Arc::clone(t.store());
-            let mut commit = Commit::<TxOf<H>>::new();
+            let mut commit = DocumentCommit::new();
             let value = round * 10 + number as i64;
             commit.documents.push(match number {
                 0 | 3 => numbered("a", value),
@@ -412,7 +423,7 @@ pub async fn fields_that_many_write_are_those_of_the_last<H: BackendHarness>(
                 2 => DocumentWrite::put("notes", "a", json("null")),
                 _ => DocumentWrite::remove("notes", "a"),
             });
-            async move { store.commit(commit).await }
+            async move { H::commit(&store, commit).await }
         });
         succeed(tasks).await?;
         let body = t.document("notes", "a").await?;
@@ -445,15 +456,15 @@ fn numbered(key: &str, number: i64) -> DocumentWrite {
         .with_field("number", FieldValue::of(&number))
 }
 
-async fn put_all<H: BackendHarness>(t: &Trial<H>, numbers: &[(&str, i64)]) -> Outcome {
+async fn put_all<H: DocumentHarness>(t: &DocumentTrial<'_, H>, numbers: &[(&str, i64)]) -> Outcome {
     let put = |(key, number): &(&str, i64)| numbered(key, *number);
     let writes = numbers.iter().map(put).collect();
     t.commit(|commit| commit.documents = writes).await?;
     Ok(())
 }
 
-async fn find<H: BackendHarness>(
-    t: &Trial<H>,
+async fn find<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
     find: FindDocuments,
 ) -> Result<Vec<FoundDocument>, BoxError> {
     Ok(t.store().find_documents(find).await?)

@@ -1,17 +1,16 @@
-//! What collections and keys may be called, and what everything else in a commit may: the same in every store.
+//! What collections and keys may be called: the same in every store.
 
-use uno_core::{
-    Acknowledgement, Commit, CommitError, DocumentStore as _, DocumentWrite, Metadata, NewMessage,
-    ProcessStatus, ProcessWrite, Transactional as _,
-};
+use uno_core::{CommitError, DocumentStore as _, DocumentWrite};
 
 use crate::conformance::{
-    BackendHarness, Outcome, Trial, TxOf,
-    fixture::{HOSTILE, assert_refused, json, new_uuid},
+    DocumentCommit, DocumentHarness, DocumentTrial, Outcome,
+    fixture::{HOSTILE, assert_refused, json},
 };
 
 /// Guarantee 2: hostile texts as collections and keys are nothing but texts.
-pub async fn hostile_names_are_nothing_but_names<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn hostile_names_are_nothing_but_names<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     for (number, name) in HOSTILE.into_iter().enumerate() {
         let body = json(&format!("{number}"));
         t.commit(|commit| {
@@ -49,7 +48,9 @@ pub async fn hostile_names_are_nothing_but_names<H: BackendHarness>(t: &Trial<H>
 }
 
 /// [`Limits::check_commit`](uno_core::Limits::check_commit): names of 1 to 512 bytes.
-pub async fn names_of_every_length_are_kept<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn names_of_every_length_are_kept<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     // Letters that no compression makes small, as an index could do with repeated ones.
     let mut random = fastrand::Rng::with_seed(3);
     let long: String = std::iter::repeat_with(|| random.alphanumeric())
@@ -69,8 +70,10 @@ pub async fn names_of_every_length_are_kept<H: BackendHarness>(t: &Trial<H>) -> 
 }
 
 /// [`Limits::check_commit`](uno_core::Limits::check_commit): an empty name, one that is too long, and one with a NUL character are
-/// refused in every place, and the refusal names it.
-pub async fn names_that_cannot_be_kept_are_refused<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+/// refused, and the refusal names it.
+pub async fn names_that_cannot_be_kept_are_refused<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     for bad in ["", "a\0b", &"x".repeat(513)] {
         refused(t, "document.collection", |commit| {
             commit
@@ -88,44 +91,14 @@ pub async fn names_that_cannot_be_kept_are_refused<H: BackendHarness>(t: &Trial<
             commit.documents.push(DocumentWrite::remove("a", bad));
         })
         .await?;
-        let process =
-            |process, key| ProcessWrite::new(process, key, 0, ProcessStatus::Running, json("1"));
-        refused(t, "process.process", |commit| {
-            commit.processes.push(process(bad, "a"));
-        })
-        .await?;
-        refused(t, "process.key", |commit| {
-            commit.processes.push(process("a", bad));
-        })
-        .await?;
-        let message = |queue, key, name| {
-            NewMessage::new(queue, new_uuid(), key, name, json("1"), Metadata::new())
-        };
-        refused(t, "message.queue", |commit| {
-            commit.messages.push(message(bad, "a", "a"));
-        })
-        .await?;
-        refused(t, "message.key", |commit| {
-            commit.messages.push(message("a", bad, "a"));
-        })
-        .await?;
-        refused(t, "message.name", |commit| {
-            commit.messages.push(message("a", "a", bad));
-        })
-        .await?;
-        let acknowledgement = Acknowledgement::new(bad, new_uuid());
-        refused(t, "acknowledgement.queue", |commit| {
-            commit.acknowledgements.push(acknowledgement);
-        })
-        .await?;
     }
-    let metadata = Metadata::new().with_actor("\0");
-    let message = NewMessage::new("a", new_uuid(), "a", "a", json("1"), metadata);
-    refused(t, "metadata.actor", |commit| commit.messages.push(message)).await
+    Ok(())
 }
 
 /// `load_documents`, `scan_documents`: names that nothing can have are names of nothing.
-pub async fn names_that_nothing_can_have_find_nothing<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn names_that_nothing_can_have_find_nothing<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     t.commit(|commit| {
         commit
             .documents
@@ -147,17 +120,17 @@ pub async fn names_that_nothing_can_have_find_nothing<H: BackendHarness>(t: &Tri
     Ok(())
 }
 
-async fn refused<H: BackendHarness>(
-    t: &Trial<H>,
+async fn refused<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
     field: &str,
-    bad: impl FnOnce(&mut Commit<TxOf<H>>) + Send,
+    bad: impl FnOnce(&mut DocumentCommit) + Send,
 ) -> Outcome {
-    let mut commit = Commit::new();
+    let mut commit = DocumentCommit::new();
     commit
         .documents
         .push(DocumentWrite::put("beside", "it", json("1")));
     bad(&mut commit);
-    match t.store().commit(commit).await {
+    match H::commit(t.store(), commit).await {
         Err(CommitError::Append(error)) => assert_refused::<()>(Err(error), field),
         other => panic!("expected {field} to be refused, and got {other:?}"),
     }

@@ -2,10 +2,12 @@
 
 use uno_core::{BoxError, DocumentStore as _, DocumentWrite};
 
-use crate::conformance::{BackendHarness, Outcome, Trial, fixture::json};
+use crate::conformance::{DocumentHarness, DocumentTrial, Outcome, fixture::json};
 
 /// Guarantee 2: the documents that exist, each once, whatever is asked for and how often.
-pub async fn documents_that_exist_are_loaded_once_each<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn documents_that_exist_are_loaded_once_each<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     put(t, "notes", &["a", "b", "c"]).await?;
     for (asked, found) in [
         (vec!["c", "a"], vec!["a", "c"]),
@@ -29,7 +31,7 @@ pub async fn documents_that_exist_are_loaded_once_each<H: BackendHarness>(t: &Tr
 }
 
 /// [`DocumentWrite`]: collections are apart, and one that nobody wrote to is empty.
-pub async fn collections_are_apart<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn collections_are_apart<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     put(t, "notes", &["a", "b"]).await?;
     put(t, "Notes", &["a"]).await?;
     t.commit(|commit| {
@@ -49,7 +51,9 @@ pub async fn collections_are_apart<H: BackendHarness>(t: &Trial<H>) -> Outcome {
 }
 
 /// Guarantee 3: in ascending order of the bytes of their keys, and not as any language would sort them.
-pub async fn a_scan_goes_by_the_bytes_of_the_keys<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_scan_goes_by_the_bytes_of_the_keys<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     let mut keys = vec![
         "b",
         "a",
@@ -91,7 +95,7 @@ pub async fn a_scan_goes_by_the_bytes_of_the_keys<H: BackendHarness>(t: &Trial<H
 }
 
 /// `scan_documents`: what comes after a key that need not exist, and not that one itself.
-pub async fn a_scan_begins_after_a_key<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_scan_begins_after_a_key<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     put(t, "notes", &["b", "d", "f"]).await?;
     let cases: [(&str, &[&str]); 6] = [
         ("", &["b", "d", "f"]),
@@ -112,7 +116,7 @@ pub async fn a_scan_begins_after_a_key<H: BackendHarness>(t: &Trial<H>) -> Outco
 }
 
 /// `scan_documents`: at most so many; none, and as many as there can be.
-pub async fn a_scan_has_a_limit<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_scan_has_a_limit<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     put(t, "notes", &["a", "b", "c"]).await?;
     for (limit, found) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 3), (usize::MAX, 3)] {
         assert_eq!(
@@ -126,7 +130,7 @@ pub async fn a_scan_has_a_limit<H: BackendHarness>(t: &Trial<H>) -> Outcome {
 }
 
 /// Guarantee 3: pages make up the collection.
-pub async fn pages_make_up_a_collection<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn pages_make_up_a_collection<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     let keys: Vec<_> = (0..50)
         .map(|number| format!("{}", number * 37 % 101))
         .collect();
@@ -155,8 +159,8 @@ pub async fn pages_make_up_a_collection<H: BackendHarness>(t: &Trial<H>) -> Outc
     Ok(())
 }
 
-async fn put<H: BackendHarness>(
-    t: &Trial<H>,
+async fn put<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
     collection: &str,
     keys: &[&str],
 ) -> Result<(), BoxError> {
@@ -170,8 +174,8 @@ async fn put<H: BackendHarness>(
     Ok(())
 }
 
-async fn scanned<H: BackendHarness>(
-    t: &Trial<H>,
+async fn scanned<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
     collection: &str,
     after: Option<&str>,
     limit: usize,

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use tokio::sync::Barrier;
-use uno_core::{
-    BoxError, Commit, CommitError, Document, DocumentStore as _, DocumentWrite,
-    ExpectedVersion::Any, Stale, StreamAppend, Transactional as _,
-};
+use uno_core::{BoxError, CommitError, Document, DocumentStore as _, DocumentWrite, Stale};
 
 use crate::conformance::{
-    BackendHarness, Outcome, Trial, TxOf,
-    fixture::{events, json, stream},
+    DocumentCommit, DocumentHarness, DocumentTrial, Outcome,
+    fixture::json,
     together::{finish, start, succeed},
-    transactional::all_parts::AllParts,
 };
 
 /// Guarantee 4: each put gives a revision that the document never had, from 1 upwards, and nothing else changes it.
-pub async fn each_put_gives_a_new_revision<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn each_put_gives_a_new_revision<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     let mut seen = Vec::new();
     // The same content again is a put like any other.
     for body in ["1", "2", "2"] {
@@ -33,7 +31,7 @@ pub async fn each_put_gives_a_new_revision<H: BackendHarness>(t: &Trial<H>) -> O
 }
 
 /// Guarantee 4: a document that was removed and put again has a revision that it never had.
-pub async fn a_revision_never_comes_again<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_revision_never_comes_again<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Outcome {
     let mut seen = Vec::new();
     for _ in 0..3 {
         write(t, put("a", "1")).await?;
@@ -51,8 +49,8 @@ pub async fn a_revision_never_comes_again<H: BackendHarness>(t: &Trial<H>) -> Ou
 }
 
 /// Guarantee 5: what is as expected is changed.
-pub async fn an_expected_revision_lets_the_commit_through<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn an_expected_revision_lets_the_commit_through<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     write(t, put("a", "1").expecting(0)).await?;
     for body in ["2", "3"] {
@@ -77,7 +75,9 @@ pub async fn an_expected_revision_lets_the_commit_through<H: BackendHarness>(
 }
 
 /// Guarantee 5: a put at another revision is stale, whether it is older, newer, or of another document.
-pub async fn a_put_at_another_revision_is_stale<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_put_at_another_revision_is_stale<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     for wrong in others(t).await? {
         assert_stale(t, put("a", "9").expecting(wrong)).await?;
     }
@@ -85,7 +85,9 @@ pub async fn a_put_at_another_revision_is_stale<H: BackendHarness>(t: &Trial<H>)
 }
 
 /// Guarantee 5: a removal at another revision is stale.
-pub async fn a_removal_at_another_revision_is_stale<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_removal_at_another_revision_is_stale<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     for wrong in others(t).await? {
         assert_stale(t, DocumentWrite::remove("notes", "a").expecting(wrong)).await?;
     }
@@ -93,8 +95,8 @@ pub async fn a_removal_at_another_revision_is_stale<H: BackendHarness>(t: &Trial
 }
 
 /// Guarantee 5: a document that is taken for granted and has another revision is stale.
-pub async fn a_document_taken_for_granted_at_another_revision_is_stale<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn a_document_taken_for_granted_at_another_revision_is_stale<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     for wrong in others(t).await? {
         assert_stale(t, DocumentWrite::keep("notes", "a", wrong)).await?;
@@ -103,7 +105,9 @@ pub async fn a_document_taken_for_granted_at_another_revision_is_stale<H: Backen
 }
 
 /// Guarantee 5: a document that does not exist has revision 0, and no other.
-pub async fn a_missing_document_is_at_revision_zero<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_missing_document_is_at_revision_zero<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     for revision in [1, 7, i64::MAX.cast_unsigned(), u64::MAX] {
         assert_stale(t, put("a", "1").expecting(revision)).await?;
         assert_stale(t, DocumentWrite::remove("notes", "a").expecting(revision)).await?;
@@ -114,8 +118,8 @@ pub async fn a_missing_document_is_at_revision_zero<H: BackendHarness>(t: &Trial
 }
 
 /// Guarantee 4: a document that is only taken for granted keeps its content and its revision.
-pub async fn a_document_taken_for_granted_stays_as_it_is<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn a_document_taken_for_granted_stays_as_it_is<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     write(t, put("a", "1")).await?;
     let before = documents(t).await?;
@@ -128,8 +132,8 @@ pub async fn a_document_taken_for_granted_stays_as_it_is<H: BackendHarness>(
 }
 
 /// Guarantee 5: what is expected is expected of the document before the commit, however often the commit writes it.
-pub async fn what_is_expected_is_expected_before_the_commit<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn what_is_expected_is_expected_before_the_commit<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     t.commit(|commit| {
         commit.documents = vec![
@@ -165,57 +169,22 @@ pub async fn what_is_expected_is_expected_before_the_commit<H: BackendHarness>(
     Ok(())
 }
 
-/// Guarantee 5: when one document has another revision, nothing of the commit happens.
-pub async fn a_stale_document_undoes_everything<H: BackendHarness>(t: &Trial<H>) -> Outcome {
-    let parts = AllParts::prepare(t, "all").await?;
-    write(t, put("a", "1")).await?;
-    let before = documents(t).await?;
-    for wrong in [put("a", "2").expecting(0), put("b", "2").expecting(3)] {
-        let mut commit = parts.commit(t);
-        commit.documents.insert(0, put("c", "1").expecting(0));
-        commit.documents.push(wrong);
-        let result = t.store().commit(commit).await;
-        assert!(
-            matches!(&result, Err(CommitError::Stale(Stale::Document { .. }))),
-            "{result:?}"
-        );
-        assert!(!parts.happened(t).await?);
-        assert_eq!(documents(t).await?, before);
-    }
-    Ok(())
-}
-
-/// Guarantee 5: a commit that was carried out and is sent again gives the first receipt: what it expected was so then.
-pub async fn a_repeated_commit_is_not_stale<H: BackendHarness>(t: &Trial<H>) -> Outcome {
-    let appended = events(1);
-    let commit = || {
-        let mut commit = Commit::<TxOf<H>>::new();
-        commit.documents.push(put("a", "1").expecting(0));
-        let append = StreamAppend::new(stream("a"), Any, appended.clone());
-        commit.appends.push(append);
-        commit
-    };
-    let first = t.store().commit(commit()).await?;
-    let before = documents(t).await?;
-    assert_eq!(t.store().commit(commit()).await?, first);
-    assert_eq!(documents(t).await?, before);
-    Ok(())
-}
-
 /// Guarantee 5: of many who write a document at the same revision, one does; those who try again all get through.
-pub async fn of_many_who_write_a_document_one_does<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn of_many_who_write_a_document_one_does<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     for round in 0..6 {
         // In turn a document that is new, and one that is there.
         let now = revision(t, "a").await?;
         let barrier = Arc::new(Barrier::new(6));
         let tasks = start(6, |number| {
             let (store, barrier) = (Arc::clone(t.store()), Arc::clone(&barrier));
-            let mut commit = Commit::<TxOf<H>>::new();
+            let mut commit = DocumentCommit::new();
             let body = format!("[{round},{number}]");
             commit.documents.push(put("a", &body).expecting(now));
             async move {
                 barrier.wait().await;
-                store.commit(commit).await.map(|_| body)
+                H::commit(&store, commit).await.map(|_| body)
             }
         });
         let results = finish(tasks).await?;
@@ -253,8 +222,8 @@ pub async fn of_many_who_write_a_document_one_does<H: BackendHarness>(t: &Trial<
 }
 
 /// Guarantee 5: what two commits take for granted and each other changes, they do not both get, whether it exists or not.
-pub async fn two_commits_cannot_both_keep_what_the_other_writes<H: BackendHarness>(
-    t: &Trial<H>,
+pub async fn two_commits_cannot_both_keep_what_the_other_writes<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
 ) -> Outcome {
     for round in 0..12 {
         let keys = [format!("a{round}"), format!("b{round}")];
@@ -269,12 +238,12 @@ pub async fn two_commits_cannot_both_keep_what_the_other_writes<H: BackendHarnes
         let tasks = start(2, |own| {
             let other = 1 - own;
             let (store, barrier) = (Arc::clone(t.store()), Arc::clone(&barrier));
-            let mut commit = Commit::<TxOf<H>>::new();
+            let mut commit = DocumentCommit::new();
             let kept = DocumentWrite::keep("notes", keys[other].as_str(), now[other]);
             commit.documents = vec![kept, put(&keys[own], "1").expecting(now[own])];
             async move {
                 barrier.wait().await;
-                store.commit(commit).await
+                H::commit(&store, commit).await
             }
         });
         let results = finish(tasks).await?;
@@ -290,7 +259,9 @@ pub async fn two_commits_cannot_both_keep_what_the_other_writes<H: BackendHarnes
 }
 
 /// Guarantee 5: a put that expects nothing moves the revision on, so that one who expects the old one is stale.
-pub async fn a_put_that_expects_nothing_is_noticed<H: BackendHarness>(t: &Trial<H>) -> Outcome {
+pub async fn a_put_that_expects_nothing_is_noticed<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Outcome {
     write(t, put("a", "1").expecting(0)).await?;
     let now = revision(t, "a").await?;
     write(t, put("a", "2")).await?;
@@ -300,20 +271,20 @@ pub async fn a_put_that_expects_nothing_is_noticed<H: BackendHarness>(t: &Trial<
 }
 
 /// Counts one further, if nobody else does meanwhile.
-async fn count<H: BackendHarness>(store: &Arc<H::Store>) -> Result<(), CommitError> {
+async fn count<H: DocumentHarness>(store: &Arc<H::Store>) -> Result<(), CommitError> {
     let found = store.load_documents("notes", &["count".to_owned()]).await?;
     let (revision, count) = found.first().map_or((0, 0), |document| {
         let count: u32 = document.body().as_str().parse().unwrap_or(0);
         (document.revision(), count)
     });
-    let mut commit = Commit::<TxOf<H>>::new();
+    let mut commit = DocumentCommit::new();
     let next = put("count", &(count + 1).to_string());
     commit.documents.push(next.expecting(revision));
-    store.commit(commit).await.map(drop)
+    H::commit(store, commit).await
 }
 
 /// Puts documents `a` and `b`, and gives revisions that `a` does not have.
-async fn others<H: BackendHarness>(t: &Trial<H>) -> Result<Vec<u64>, BoxError> {
+async fn others<H: DocumentHarness>(t: &DocumentTrial<'_, H>) -> Result<Vec<u64>, BoxError> {
     let mut wrong = vec![0, u64::MAX];
     write(t, put("a", "1")).await?;
     wrong.push(revision(t, "a").await?);
@@ -326,7 +297,10 @@ async fn others<H: BackendHarness>(t: &Trial<H>) -> Result<Vec<u64>, BoxError> {
 }
 
 /// Fails unless the write is stale, and changes nothing.
-async fn assert_stale<H: BackendHarness>(t: &Trial<H>, stale: DocumentWrite) -> Outcome {
+async fn assert_stale<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+    stale: DocumentWrite,
+) -> Outcome {
     let before = documents(t).await?;
     let (key, shown) = (stale.key().to_owned(), format!("{stale:?}"));
     let result = t.commit(|commit| commit.documents.push(stale)).await;
@@ -344,17 +318,22 @@ fn put(key: &str, body: &str) -> DocumentWrite {
     DocumentWrite::put("notes", key, json(body))
 }
 
-async fn write<H: BackendHarness>(t: &Trial<H>, write: DocumentWrite) -> Outcome {
+async fn write<H: DocumentHarness>(t: &DocumentTrial<'_, H>, write: DocumentWrite) -> Outcome {
     t.commit(|commit| commit.documents.push(write)).await?;
     Ok(())
 }
 
-async fn documents<H: BackendHarness>(t: &Trial<H>) -> Result<Vec<Document>, BoxError> {
+async fn documents<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+) -> Result<Vec<Document>, BoxError> {
     Ok(t.store().scan_documents("notes", None, 100).await?)
 }
 
 /// The revision of a document, 0 if it does not exist.
-async fn revision<H: BackendHarness>(t: &Trial<H>, key: &str) -> Result<u64, BoxError> {
+async fn revision<H: DocumentHarness>(
+    t: &DocumentTrial<'_, H>,
+    key: &str,
+) -> Result<u64, BoxError> {
     let found = t.store().load_documents("notes", &[key.to_owned()]).await?;
     Ok(found.first().map_or(0, Document::revision))
 }

@@ -4,6 +4,47 @@ use crate::conformance::broken::{Fault, Part};
 
 pub(crate) const TABLE: &[(&str, &[Fault])] = &[
     (
+        "documents::commits::a_checkpoint_moves_with_the_documents",
+        &[
+            Fault::NeverReplaces,
+            Fault::LosesTheEventIdOfCheckpoints,
+            Fault::MissingCheckpointsAreAtTheStart,
+        ],
+    ),
+    (
+        "documents::commits::a_stale_checkpoint_leaves_documents_as_they_were",
+        &[
+            Fault::MovesCheckpointsUnasked,
+            Fault::WritesOutside(Part::Documents),
+        ],
+    ),
+    (
+        "documents::commits::a_stale_document_leaves_the_checkpoint",
+        &[
+            Fault::PutsDocumentsUnasked,
+            Fault::KeepsDocumentsUnasked,
+            Fault::WritesOutside(Part::Checkpoints),
+        ],
+    ),
+    (
+        "documents::commits::of_many_who_project_a_stretch_one_does",
+        &[Fault::MovesCheckpointsUnasked, Fault::ChecksThenActs],
+    ),
+    (
+        "documents::commits::nobody_sees_half_a_commit",
+        &[
+            Fault::WritesDocumentsOneByOne,
+            Fault::WritesOutside(Part::Checkpoints),
+        ],
+    ),
+    (
+        "documents::commits::a_dropped_commit_is_whole_or_absent",
+        &[
+            Fault::WritesOutside(Part::Checkpoints),
+            Fault::StaysBusyWhenDropped,
+        ],
+    ),
+    (
         "documents::fields::documents_are_found_by_a_range_of_values",
         &[
             Fault::FindsIgnoreTheRange,
@@ -172,18 +213,6 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         ],
     ),
     (
-        "documents::revisions::a_stale_document_undoes_everything",
-        &[
-            Fault::PutsDocumentsUnasked,
-            Fault::WritesOutside(Part::Rows),
-            Fault::WritesOutside(Part::Messages),
-        ],
-    ),
-    (
-        "documents::revisions::a_repeated_commit_is_not_stale",
-        &[Fault::TakesRepeatsForConflicts, Fault::RepeatsCommits],
-    ),
-    (
         "documents::revisions::a_put_that_expects_nothing_is_noticed",
         &[Fault::PutsDocumentsUnasked],
     ),
@@ -222,5 +251,20 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
     (
         "documents::writes::documents_that_many_write_are_what_one_wrote",
         &[Fault::WritesDocumentsOneByOne],
+    ),
+    (
+        "document_persistence::reopening::documents_survive_reopening",
+        &[Fault::ReopensEmpty, Fault::ReopensWithoutRecords],
+    ),
+    (
+        "document_persistence::reopening::revisions_go_on_after_reopening",
+        &[Fault::ReopensEmpty],
+    ),
+    (
+        "document_persistence::reopening::a_commit_that_was_cut_off_is_whole_or_absent",
+        &[
+            Fault::WritesOutside(Part::Checkpoints),
+            Fault::WritesOutside(Part::Documents),
+        ],
     ),
 ];

@@ -141,6 +141,30 @@ pub(crate) const TABLE: &[(&str, &[Fault])] = &[
         &[Fault::WritesOutside(Part::Documents)],
     ),
     (
+        "transactional::documents::a_conflict_leaves_documents_as_they_were",
+        &[Fault::WritesOutside(Part::Documents)],
+    ),
+    (
+        "transactional::documents::a_stale_document_undoes_everything",
+        &[
+            Fault::PutsDocumentsUnasked,
+            Fault::WritesOutside(Part::Rows),
+            Fault::WritesOutside(Part::Messages),
+        ],
+    ),
+    (
+        "transactional::documents::a_repeated_commit_is_not_stale",
+        &[Fault::TakesRepeatsForConflicts, Fault::RepeatsCommits],
+    ),
+    (
+        "transactional::documents::documents_are_written_beside_their_events",
+        &[Fault::DropsWhenBusy],
+    ),
+    (
+        "transactional::documents::names_that_cannot_be_kept_are_refused_everywhere",
+        &[Fault::SkipsBadNames, Fault::SaysNothingOfTheField],
+    ),
+    (
         "transactional::snapshots::a_stream_without_a_snapshot_has_none",
         &[Fault::FailsOnMissing],
     ),

@@ -1,0 +1,3 @@
+//! [`DocumentStore`](uno_core::DocumentStore), for stores that outlive their process.
+
+pub mod reopening;
