@@ -7,6 +7,7 @@
 
 mod aborting;
 mod attempts;
+mod away;
 mod checkpoints;
 mod counting;
 mod crashing;
@@ -21,7 +22,9 @@ mod layers;
 mod ledger;
 mod lifecycle;
 mod notices;
+mod outages;
 mod parking;
+mod resting;
 mod shared_names;
 mod sharing;
 mod sleeping;

@@ -228,6 +228,9 @@ pub(crate) struct Subscriber {
     /// What the matter is with events.
     #[arg(long)]
     pub(crate) poison: Option<subscriptions::Recipe>,
+    /// How often an event is tried.
+    #[arg(long)]
+    pub(crate) attempts: u32,
     /// How many lanes there are.
     #[arg(long)]
     pub(crate) lanes: std::num::NonZeroU16,

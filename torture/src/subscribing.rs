@@ -87,6 +87,7 @@ pub(crate) async fn subscribe(task: Subscriber) -> Result<bool> {
         folder: task.folder,
         postgres,
         poison: task.poison,
+        attempts: task.attempts,
         lanes: task.lanes,
         only: task.only,
         name: task.name,

@@ -177,6 +177,15 @@ impl Plan {
         }
     }
 
+    /// How often an event is tried. The controls in which none is poisoned have more than enough: their processes die at every turn, and one
+    /// event that is met by as many deaths in a row as it has attempts is parked, as it has to be.
+    fn attempts(&self) -> u32 {
+        match self.recipe() {
+            Some(_) => ATTEMPTS,
+            None => 100 * ATTEMPTS,
+        }
+    }
+
     /// What the matter is with events. The controls that are about transactions have enough of their own.
     fn recipe(&self) -> Option<Recipe> {
         match self.control {
@@ -215,3 +224,5 @@ pub(crate) const LEDGER: &str = "ledger";
 pub(crate) const DIARY: &str = "diary";
 /// How often an event is tried.
 pub(crate) const ATTEMPTS: u32 = 5;
+/// How many events are handled at once.
+pub(crate) const BATCH: usize = 20;

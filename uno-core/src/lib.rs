@@ -61,6 +61,7 @@ mod new_event;
 mod payload;
 mod port;
 mod recorded_event;
+mod shared_text;
 mod stream_id;
 mod upcast;
 mod version;

@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
-use crate::names::is_name;
+use crate::{names::is_name, shared_text::SharedText};
 
 /// The kind of thing a stream is about, such as `order`: what all streams of one aggregate type share.
 ///
-/// A category is written like an event's name: lower-case letters, digits, `_` and `.`.
+/// A category is written like an event's name: lower-case letters, digits, `_` and `.`. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Category(Cow<'static, str>);
+pub struct Category(SharedText);
 
 impl Category {
     /// The category, if the text is one.
@@ -18,7 +18,7 @@ impl Category {
     pub fn new(category: impl Into<Cow<'static, str>>) -> Result<Self, StreamIdError> {
         let category = category.into();
         if is_name(&category) {
-            Ok(Self(category))
+            Ok(Self(category.into()))
         } else {
             Err(StreamIdError::Category(category.into_owned()))
         }
@@ -39,7 +39,7 @@ impl fmt::Display for Category {
 
 impl fmt::Debug for Category {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 

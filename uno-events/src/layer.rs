@@ -111,7 +111,7 @@ pub trait HandlerLayer: Send + Sync + 'static {
 ///
 /// A durable subscription has a time limit of its own around all layers together, and retries of its own around that: all that
 /// layers do for one call is one attempt. Give it [`no_time_limit`](crate::Subscription::no_time_limit) or a longer one when its
-/// handler has layers that wait. While a breaker lets nothing through, the subscription waits, and counts no attempt.
+/// handler has layers that wait. While a breaker lets nothing through, and while its trials find that an outage goes on, the subscription waits, and counts no attempt.
 #[derive(Clone, Default)]
 pub struct Layers {
     name: Option<Arc<str>>,

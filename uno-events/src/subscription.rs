@@ -53,6 +53,7 @@ pub struct Subscription {
     replay: Replay,
     from_head: bool,
     batch_size: usize,
+    batch_most: usize,
     retry: RetryPolicy,
     time_limit: Option<Duration>,
     lanes: Option<NonZeroU16>,
@@ -86,6 +87,9 @@ struct HandlerNeeds {
 
 impl Subscription {
     /// How many events a handler is given before its checkpoint is saved, unless it is said.
+    ///
+    /// One that is far behind and takes less than a twentieth of a second for a whole batch is given more, and up to
+    /// [`CONSUMER_BATCH`](Self::CONSUMER_BATCH): so many events at most are handled again after a crash.
     pub const HANDLER_BATCH: usize = 100;
     /// How many events a consumer is given at a time, unless it is said.
     pub const CONSUMER_BATCH: usize = 500;
@@ -163,6 +167,7 @@ impl Subscription {
             replay,
             from_head: replay == Replay::LiveOnly,
             batch_size,
+            batch_most: Self::CONSUMER_BATCH,
             retry: RetryPolicy::new(),
             time_limit: Some(Self::TIME_LIMIT),
             lanes: None,
@@ -180,10 +185,11 @@ impl Subscription {
         self
     }
 
-    /// At most this many events at a time; at least one.
+    /// At most this many events at a time, however quick the consumer is; at least one.
     #[must_use]
     pub fn batch_size(mut self, events: usize) -> Self {
         self.batch_size = events.max(1);
+        self.batch_most = self.batch_size;
         self
     }
 
@@ -337,6 +343,7 @@ impl Subscription {
             replay: self.replay,
             from_head: self.from_head,
             batch_size: self.batch_size,
+            batch_most: self.batch_most,
             retry: self.retry,
             time_limit,
             lanes: self.lanes,
@@ -371,6 +378,8 @@ pub(crate) struct Prepared {
     pub(crate) replay: Replay,
     pub(crate) from_head: bool,
     pub(crate) batch_size: usize,
+    /// How many events a consumer that is quick is given at a time, at most.
+    pub(crate) batch_most: usize,
     pub(crate) retry: RetryPolicy,
     /// For one call of the consumer.
     pub(crate) time_limit: Option<Duration>,

@@ -91,16 +91,16 @@ impl Decode<'_, Postgres> for PgTime {
 
 /// `json`, sent and received as its text, byte for byte.
 #[derive(Debug)]
-pub(crate) struct PgJson(pub(crate) String);
+pub(crate) struct PgJson<'r>(pub(crate) &'r str);
 
-impl Type<Postgres> for PgJson {
+impl Type<Postgres> for PgJson<'_> {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_oid(Oid(114))
     }
 }
 
-impl Decode<'_, Postgres> for PgJson {
-    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-        Ok(Self(value.as_str()?.to_owned()))
+impl<'r> Decode<'r, Postgres> for PgJson<'r> {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(value.as_str()?))
     }
 }

@@ -94,18 +94,18 @@ impl Lives {
         let cut_off = || process.faults().cut_off.store(true, Ordering::Relaxed);
         let came = tokio::select! {
             biased;
-            () = killed.entered() => Came::ToAKiller,
-            () = halted.entered() => Came::ToAHalt,
+            () = killed.entered() => Came::Killer,
+            () = halted.entered() => Came::Halt,
             idle = manager.until_idle() => {
                 idle.unwrap();
-                Came::ToTheEnd
+                Came::Rest
             }
         };
         match (came, end) {
-            (Came::ToAKiller, End::Killed) | (Came::ToAHalt, End::DiesAt(_)) => cut_off(),
-            (Came::ToTheEnd, End::DiesIdle) => cut_off(),
-            (Came::ToTheEnd, End::Killed | End::Stops) => manager.stop_all().await,
-            (Came::ToAHalt, End::StopsAfter(_)) => {
+            (Came::Killer, End::Killed) | (Came::Halt, End::DiesAt(_)) => cut_off(),
+            (Came::Rest, End::DiesIdle) => cut_off(),
+            (Came::Rest, End::Killed | End::Stops) => manager.stop_all().await,
+            (Came::Halt, End::StopsAfter(_)) => {
                 let stopping = manager.stop_all();
                 let opening = async {
                     // Time goes on once nobody has anything to do: the lane has been told to stop.
@@ -116,7 +116,7 @@ impl Lives {
             }
             (came, end) => panic!("{came:?} instead of {end:?}: {:?}", self.calls.all()),
         }
-        matches!(came, Came::ToAKiller)
+        matches!(came, Came::Killer)
     }
 
     fn runs(&self, event: u32) -> usize {
@@ -141,11 +141,12 @@ impl Lives {
     }
 }
 
+/// What a process comes to.
 #[derive(Clone, Copy, Debug)]
 enum Came {
-    ToAKiller,
-    ToAHalt,
-    ToTheEnd,
+    Killer,
+    Halt,
+    Rest,
 }
 
 struct Body {
@@ -279,13 +280,16 @@ async fn a_death_is_not_put_down_to_what_comes_after_the_batch() {
     lives.assert_parked(&[25]).await;
 }
 
-/// It is parked only if one process after the other dies while this event is tried, and nothing else.
+/// The first death comes with a batch in hand; the event is parked only if each process after that dies while it is tried by itself.
 #[tokio::test(start_paused = true)]
-async fn an_innocent_event_outlives_deaths_that_do_not_use_up_its_attempts() {
-    let lives = Lives::of(1..=9, &[]).await;
-    let ends = [End::DiesAt(2), End::DiesAt(2), End::DiesAt(2)];
-    lives.live(ends).await;
-    lives.live([End::Stops]).await;
-    lives.assert_parked(&[]).await;
-    assert_eq!(lives.runs(2), 4, "{:?}", lives.calls.all());
+async fn an_innocent_event_is_parked_when_all_its_attempts_meet_a_death() {
+    for deaths in 1..=ATTEMPTS {
+        let lives = Lives::of(1..=9, &[]).await;
+        lives.live(vec![End::DiesAt(2); deaths]).await;
+        lives.live([End::Stops]).await;
+        let parked: &[u32] = if deaths < ATTEMPTS { &[] } else { &[2] };
+        lives.assert_parked(parked).await;
+        let runs = ATTEMPTS.min(deaths + 1);
+        assert_eq!(lives.runs(2), runs, "{:?}", lives.calls.all());
+    }
 }

@@ -303,11 +303,11 @@ impl TestStore {
 }
 
 /// Goes with the runtime's time.
-#[derive(Debug)]
-struct TokioClock(DateTime<Utc>, Instant);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokioClock(DateTime<Utc>, Instant);
 
 impl TokioClock {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self("2026-01-01T00:00:00Z".parse().unwrap(), Instant::now())
     }
 }

@@ -299,7 +299,8 @@ impl Phase<'_> {
             .arg("subscriber")
             .arg("--folder")
             .arg(&self.folder)
-            .args(["--lanes", &self.plan.lanes.to_string()]);
+            .args(["--lanes", &self.plan.lanes.to_string()])
+            .args(["--attempts", &self.plan.attempts().to_string()]);
         if let Some(recipe) = self.plan.recipe() {
             command.args(["--poison", &recipe.to_string()]);
         }

@@ -21,6 +21,8 @@ pub(crate) struct Parked {
     pub(crate) entries: Vec<Entry>,
     /// After how many attempts, as the store tells.
     pub(crate) told: u32,
+    /// And why.
+    pub(crate) error: String,
     /// What is to be done with it.
     pub(crate) request: ParkingRequest,
 }
@@ -64,6 +66,7 @@ pub(crate) async fn look(
                     .map(|event| entry(event.position()))
                     .collect::<Result<_>>()?,
                 told: key.failure().attempts(),
+                error: key.failure().error().to_owned(),
                 request: match rng.u8(..3) {
                     0 => ParkingRequest::Skip,
                     1 => ParkingRequest::Discard,

@@ -21,7 +21,7 @@ use uno_core::{EventFilter, SubscriptionName, SubscriptionStore};
 use uno_store_postgres::{PgOptions, SchemaName};
 
 use super::{
-    ATTEMPTS, Control, DIARY, LEDGER,
+    BATCH, Control, DIARY, LEDGER,
     diary::Diary,
     doom::Doom,
     forgetful::Forgetful,
@@ -39,6 +39,8 @@ pub struct Worker {
     pub postgres: Option<(String, Schema)>,
     /// What the matter is with events.
     pub poison: Option<Recipe>,
+    /// How often an event is tried.
+    pub attempts: u32,
     /// How many lanes there are.
     pub lanes: NonZeroU16,
     /// The one subscription that it runs; both unless it is said.
@@ -107,7 +109,7 @@ impl Worker {
     fn manager<B: Books>(&self, store: Arc<FaultStore<B>>) -> Result<SubscriptionManager> {
         let attempts = Attempts::new(&self.folder, self.poison);
         let retry = RetryPolicy::new()
-            .retries(ATTEMPTS - 1)
+            .retries(self.attempts.saturating_sub(1))
             .base(Duration::from_millis(4))
             .longest(Duration::from_millis(100));
         let ledger: Arc<dyn Consumer> = Arc::new(Ledger::new(
@@ -117,7 +119,7 @@ impl Worker {
         ));
         let ledger = Subscription::new(SubscriptionName::new(LEDGER)?, Replay::Safe, ledger)
             .lanes(self.lanes)
-            .batch_size(20)
+            .batch_size(BATCH)
             .retry(retry)
             .time_limit(LEDGER_LIMIT);
         let diary = Subscription::recorded(
@@ -127,7 +129,7 @@ impl Worker {
             Diary::open(&self.folder, attempts)?,
         )
         .lanes(self.lanes)
-        .batch_size(20)
+        .batch_size(BATCH)
         .retry(retry)
         .time_limit(DIARY_LIMIT);
         let subscriptions: Arc<dyn SubscriptionStore> = match self.control {

@@ -59,7 +59,14 @@ async fn leases_are_taken_again_when_the_server_is_back_and_nothing_is_skipped_o
             let mut all = true;
             for manager in &managers {
                 let state = status(manager).await.state().clone();
-                all &= matches!(&state, SubscriptionState::Retrying { attempt: 1.., error } if !error.is_empty());
+                // Once leases have run out, that is what it says.
+                all &= match &state {
+                    SubscriptionState::Retrying { attempt, error } => {
+                        *attempt > 0 && !error.is_empty()
+                    }
+                    SubscriptionState::Unheld { error, .. } => error.is_some(),
+                    _ => false,
+                };
             }
             all
         })

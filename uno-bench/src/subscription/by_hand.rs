@@ -13,8 +13,8 @@ const PAGE: i64 = 1_000;
 pub(super) async fn scan(url: &str, schema: &str, events: u64) -> Result<()> {
     let mut connection = PgConnection::connect(url).await?;
     let statement = format!(
-        "SELECT e.position, e.id, s.category, s.key, e.version, e.schema_version, e.name, e.payload::text, e.occurred_at::text, \
-         e.recorded_at::text FROM {schema}.events e JOIN {schema}.streams s ON s.id = e.stream \
+        "SELECT e.position, e.id, s.category, s.key, e.version, e.schema_version, e.name, e.payload, e.occurred_at, \
+         e.recorded_at FROM {schema}.events e JOIN {schema}.streams s ON s.id = e.stream \
          WHERE e.position > $1 ORDER BY e.position LIMIT $2"
     );
     let (mut after, mut count, mut cents) = (0_i64, 0_u64, 0_u64);
@@ -29,7 +29,9 @@ pub(super) async fn scan(url: &str, schema: &str, events: u64) -> Result<()> {
             let _id: Uuid = row.try_get(1)?;
             let _stream: (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
             let _version: i64 = row.try_get(4)?;
-            let event: OrderPlaced = serde_json::from_str(row.try_get(7)?)?;
+            // As the server sends it: what it would cast to text for each row would count for the framework.
+            let event: OrderPlaced = serde_json::from_str(row.try_get_unchecked(7)?)?;
+            let _times: (i64, i64) = (row.try_get_unchecked(8)?, row.try_get_unchecked(9)?);
             count += 1;
             cents += event.total_cents;
         }

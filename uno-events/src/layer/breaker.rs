@@ -1,22 +1,29 @@
 //! [`CircuitBreaker`]: a handler that keeps failing is left alone for a while.
 
 use std::{
+    collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
-use uno_core::BoxError;
+use uno_core::{BoxError, EventId};
 
 use super::{CallError, HandlerCall, HandlerLayer};
-use crate::telemetry;
+use crate::{fingerprint, guard::error_text, telemetry};
 
 /// Leaves what is further within alone once it has failed several times in a row: calls fail at once with
 /// [`CallError::CircuitOpen`], and what it speaks to may recover.
 ///
 /// After a while one call is let through as a trial. If it succeeds, all are let through again; if it fails, the circuit
 /// stays open for as long again.
+///
+/// A trial that fails as another event has failed before it, by the [`fingerprint`] of its error and with no success in between, says
+/// that what is outside is still away, and nothing of its event. A durable subscription counts it as no attempt at the event, as
+/// if the circuit had let nothing through: an outage parks no events that are innocent of it. What can't be told from an outage is
+/// several bad events in a row that fail in the same way; so that they hold nobody up for ever, that is for an hour, or
+/// [as long as you say](Self::outages_up_to).
 ///
 /// A clone is the same breaker: put clones around all handlers that speak to one thing outside.
 #[derive(Clone)]
@@ -25,11 +32,18 @@ pub struct CircuitBreaker(Arc<Breaker>);
 struct Breaker {
     failures: u32,
     rest: Duration,
+    outage: Duration,
     /// Held for as long as it takes to look and to note, never across an await.
     now: Mutex<Now>,
 }
 
-enum Now {
+struct Now {
+    gate: Gate,
+    /// What has failed since something last succeeded, by how it failed: what is away may say so in several ways.
+    runs: VecDeque<Run>,
+}
+
+enum Gate {
     Closed {
         failures: u32,
     },
@@ -40,6 +54,15 @@ enum Now {
     Trial {
         begun: u64,
     },
+}
+
+/// Failures that look alike, without a success in between.
+struct Run {
+    fingerprint: String,
+    first: EventId,
+    /// Whether another event than the first has failed in the same way: then it is none of theirs.
+    shared: bool,
+    since: Instant,
 }
 
 /// What a breaker does with calls at the moment.
@@ -58,6 +81,9 @@ pub enum CircuitState {
 }
 
 impl CircuitBreaker {
+    /// For how long failures that look alike are put down to an outage unless it is said.
+    const OUTAGE: Duration = Duration::from_secs(3600);
+
     /// Opens after five failures in a row, for thirty seconds.
     #[must_use]
     pub fn new() -> Self {
@@ -70,17 +96,32 @@ impl CircuitBreaker {
         Self(Arc::new(Breaker {
             failures: failures.max(1),
             rest,
-            now: Mutex::new(Now::Closed { failures: 0 }),
+            outage: Self::OUTAGE,
+            now: Mutex::new(Now::closed()),
+        }))
+    }
+
+    /// For how long failures that look alike are put down to what is outside, and trials that fail in this way are no attempts
+    /// at their events: an hour unless it is said. Zero: each trial is an attempt.
+    ///
+    /// For breakers that were not used yet: clones that were made before keep theirs.
+    #[must_use]
+    pub fn outages_up_to(self, outage: Duration) -> Self {
+        Self(Arc::new(Breaker {
+            failures: self.0.failures,
+            rest: self.0.rest,
+            outage,
+            now: Mutex::new(Now::closed()),
         }))
     }
 
     /// What it does with calls at the moment.
     #[must_use]
     pub fn state(&self) -> CircuitState {
-        match *self.0.lock() {
-            Now::Closed { failures } => CircuitState::Closed { failures },
-            Now::Trial { .. } => CircuitState::HalfOpen,
-            Now::Open { until } => match until.saturating_duration_since(Instant::now()) {
+        match self.0.lock().gate {
+            Gate::Closed { failures } => CircuitState::Closed { failures },
+            Gate::Trial { .. } => CircuitState::HalfOpen,
+            Gate::Open { until } => match until.saturating_duration_since(Instant::now()) {
                 Duration::ZERO => CircuitState::HalfOpen,
                 rest => CircuitState::Open(rest),
             },
@@ -93,8 +134,16 @@ impl HandlerLayer for CircuitBreaker {
         let pass = self.0.enter().map_err(CallError::CircuitOpen)?;
         call.let_through();
         let result = call.next().await;
-        let opened = pass.settle(result.is_ok());
-        if opened {
+        // Before the lock: the text may be long, and is the user's code.
+        let failed = result.as_ref().err().map(|error| Failed {
+            event: call.event().id(),
+            fingerprint: fingerprint(&error_text(&**error)),
+        });
+        let told = pass.settle(failed);
+        if told.outage {
+            call.was_outage(self.0.rest);
+        }
+        if told.opened {
             tracing::warn!(
                 name: telemetry::CIRCUIT_OPENED,
                 handler = call.handler(),
@@ -106,6 +155,52 @@ impl HandlerLayer for CircuitBreaker {
     }
 }
 
+/// A call that has failed.
+struct Failed {
+    event: EventId,
+    fingerprint: String,
+}
+
+/// What follows from how a call ended.
+#[derive(Default)]
+struct Told {
+    /// The circuit has opened because of it.
+    opened: bool,
+    /// It was a trial, and failed as others did before it.
+    outage: bool,
+}
+
+impl Now {
+    /// How many ways of failing are remembered.
+    const RUNS: usize = 8;
+
+    fn closed() -> Self {
+        Self {
+            gate: Gate::Closed { failures: 0 },
+            runs: VecDeque::new(),
+        }
+    }
+
+    /// Counts a failure to those that look like it; whether it is, for so long at most, none of its event.
+    fn note(&mut self, failed: Failed, outage: Duration) -> bool {
+        let like_it = |run: &&mut Run| run.fingerprint == failed.fingerprint;
+        if let Some(run) = self.runs.iter_mut().find(like_it) {
+            run.shared |= run.first != failed.event;
+            return run.shared && run.since.elapsed() < outage;
+        }
+        if self.runs.len() == Self::RUNS {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(Run {
+            fingerprint: failed.fingerprint,
+            first: failed.event,
+            shared: false,
+            since: Instant::now(),
+        });
+        false
+    }
+}
+
 impl Breaker {
     fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
@@ -114,17 +209,17 @@ impl Breaker {
     /// Lets a call through, or says for how long it does not.
     fn enter(&self) -> Result<Pass<'_>, Duration> {
         let mut now = self.lock();
-        let trial = match *now {
-            Now::Closed { .. } => None,
+        let trial = match now.gate {
+            Gate::Closed { .. } => None,
             // How long the trial takes is not known; who comes meanwhile may come again at once.
-            Now::Trial { .. } => return Err(Duration::ZERO),
-            Now::Open { until } => {
+            Gate::Trial { .. } => return Err(Duration::ZERO),
+            Gate::Open { until } => {
                 let rest = until.saturating_duration_since(Instant::now());
                 if !rest.is_zero() {
                     return Err(rest);
                 }
                 let begun = fastrand::u64(..);
-                *now = Now::Trial { begun };
+                now.gate = Gate::Trial { begun };
                 Some(begun)
             }
         };
@@ -140,26 +235,30 @@ struct Pass<'b> {
 }
 
 impl Pass<'_> {
-    /// Notes how the call ended; whether the circuit has opened because of it.
-    fn settle(mut self, well: bool) -> bool {
+    /// Notes how the call ended, and what follows from it.
+    fn settle(mut self, failed: Option<Failed>) -> Told {
         let trial = self.trial.take();
         let mut now = self.breaker.lock();
-        let failures = match *now {
-            Now::Closed { failures } => failures,
-            Now::Trial { begun } if trial == Some(begun) => self.breaker.failures - 1,
+        let failures = match now.gate {
+            Gate::Closed { failures } => failures,
+            Gate::Trial { begun } if trial == Some(begun) => self.breaker.failures - 1,
             // It began before the circuit opened, and no longer matters.
-            Now::Open { .. } | Now::Trial { .. } => return false,
+            Gate::Open { .. } | Gate::Trial { .. } => return Told::default(),
         };
-        *now = match (well, failures + 1) {
-            (true, _) => Now::Closed { failures: 0 },
-            (false, failures) if failures >= self.breaker.failures => {
-                let until = Instant::now() + self.breaker.rest;
-                *now = Now::Open { until };
-                return true;
-            }
-            (false, failures) => Now::Closed { failures },
+        let Some(failed) = failed else {
+            *now = Now::closed();
+            return Told::default();
         };
-        false
+        let outage = now.note(failed, self.breaker.outage) && trial.is_some();
+        let failures = failures + 1;
+        let opened = failures >= self.breaker.failures;
+        now.gate = if opened {
+            let until = Instant::now() + self.breaker.rest;
+            Gate::Open { until }
+        } else {
+            Gate::Closed { failures }
+        };
+        Told { opened, outage }
     }
 }
 
@@ -168,8 +267,8 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if let Some(mine) = self.trial {
             let mut now = self.breaker.lock();
-            if matches!(*now, Now::Trial { begun } if begun == mine) {
-                *now = Now::Open {
+            if matches!(now.gate, Gate::Trial { begun } if begun == mine) {
+                now.gate = Gate::Open {
                     until: Instant::now(),
                 };
             }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,7 +30,7 @@ pub(crate) trait Innermost: Sync {
 }
 
 /// What the one who calls a handler tells its layers, and is told by them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CallContext {
     handler: Option<Arc<str>>,
     /// For each attempt.
@@ -38,16 +38,25 @@ pub(crate) struct CallContext {
     attempts: AtomicU32,
     /// Whether a breaker has let it through, whatever it met further within.
     let_through: AtomicBool,
+    /// For how long a breaker lets nothing through that has found what is outside still away, in milliseconds.
+    outage: AtomicU64,
 }
 
 impl CallContext {
+    const NO_OUTAGE: u64 = u64::MAX;
+
     pub(crate) fn new(handler: Arc<str>, time_limit: Option<Duration>) -> Self {
         Self {
             handler: Some(handler),
             time_limit,
-            attempts: AtomicU32::new(0),
-            let_through: AtomicBool::new(false),
+            ..Self::default()
         }
+    }
+
+    /// For how long nothing will come of trying, if the call has failed because what is outside is away: a breaker knows from other events.
+    pub(crate) fn outage(&self) -> Option<Duration> {
+        let rest = self.outage.load(Ordering::Relaxed);
+        (rest != Self::NO_OUTAGE).then(|| Duration::from_millis(rest))
     }
 
     /// How often the handler itself was called.
@@ -58,6 +67,18 @@ impl CallContext {
     /// Whether the event was tried at all: the handler was called, or a breaker has let the call through to what is within it.
     pub(crate) fn was_tried(&self) -> bool {
         self.attempts() > 0 || self.let_through.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for CallContext {
+    fn default() -> Self {
+        Self {
+            handler: None,
+            time_limit: None,
+            attempts: AtomicU32::new(0),
+            let_through: AtomicBool::new(false),
+            outage: AtomicU64::new(Self::NO_OUTAGE),
+        }
     }
 }
 
@@ -98,6 +119,15 @@ impl<'c> HandlerCall<'c> {
     /// Notes that a breaker lets it through.
     pub(super) fn let_through(&self) {
         self.context.let_through.store(true, Ordering::Relaxed);
+        // Whatever a trial before it has found.
+        let outage = &self.context.outage;
+        outage.store(CallContext::NO_OUTAGE, Ordering::Relaxed);
+    }
+
+    /// Notes that a trial has failed as other events did before it, and for how long nothing is let through.
+    pub(super) fn was_outage(&self, rest: Duration) {
+        let rest = u64::try_from(rest.as_millis()).unwrap_or(CallContext::NO_OUTAGE - 1);
+        self.context.outage.store(rest, Ordering::Relaxed);
     }
 
     /// Does what is further within: the next layer, or at last the handler. May be called again after it has failed.

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use uno_core::{LaneRecord, Position, ReadLog, SubscriptionName};
 
 use super::{
-    LaneStatus, SubscriptionError, SubscriptionManager, SubscriptionStatus, entry::Entry,
-    report::Reported,
+    LaneStatus, SubscriptionError, SubscriptionManager, SubscriptionState, SubscriptionStatus,
+    entry::Entry, report::Reported,
 };
 use crate::Group;
 
@@ -59,27 +60,39 @@ impl SubscriptionManager {
 
     async fn status_at(&self, entry: &Entry, head: Option<Position>) -> SubscriptionStatus {
         let told = entry.report.read();
+        let state = told.state_at(Instant::now());
         let spec = &entry.spec;
         let store = &self.shared.subscriptions;
-        let records = store.list_lanes(&spec.name).await.unwrap_or_default();
+        let records = store.list_lanes(&spec.name).await;
+        // Without the store's word only those lanes are known that are run here, and not taken by others meanwhile.
+        let runs = !matches!(
+            state,
+            SubscriptionState::Stopped { .. } | SubscriptionState::Unheld { .. }
+        );
+        let is_known = records.is_ok() || (runs && told.is_whole());
+        let records = records.unwrap_or_default();
         let lanes = self.lanes(&told, &records);
         let position = match lanes.iter().map(LaneStatus::position).min() {
             Some(position) => position,
             None => told.position(),
         };
         let saved = lanes.iter().map(LaneStatus::checkpoint).min();
-        let lag = match head {
-            Some(head) => self.lag(position, head).await,
-            None => None,
+        let (lag_events, lag) = match head.filter(|_| is_known) {
+            Some(head) => (
+                Some(head.get().saturating_sub(position.get())),
+                self.lag(position, head).await,
+            ),
+            None => (None, None),
         };
         SubscriptionStatus {
             name: spec.name.clone(),
             group: spec.group.clone(),
             replay: spec.replay,
-            state: told.state(),
+            state,
             checkpoint: saved.flatten(),
             position,
             head,
+            lag_events,
             lag,
             parked: store.count_parked(&spec.name).await.ok(),
             lanes,
@@ -94,7 +107,7 @@ impl SubscriptionManager {
             let here = told.lanes.iter().map(|lane| LaneStatus {
                 lane: lane.lane,
                 holder: Some(self.shared.owner.name().into()),
-                here: true,
+                here: told.stopped.is_none(),
                 checkpoint: lane.checkpoint.map(|checkpoint| checkpoint.position()),
                 position: lane.position,
             });

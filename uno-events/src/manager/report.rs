@@ -12,7 +12,7 @@ use super::{
     notice::{Happened, NoticeBoard},
 };
 
-pub(super) use self::told::{Phase, Reported, StandingBy};
+pub(super) use self::told::{Held, Phase, Reported, StandingBy};
 
 /// Written by the tasks of one subscription, read and awaited by anybody.
 #[derive(Debug)]
@@ -69,13 +69,14 @@ impl Report {
         self.told.send_modify(|told| told.paused = paused);
     }
 
-    /// Lanes were claimed: how many there are, and who has those that are not held here, if that is all of them.
-    pub(super) fn claimed(&self, lanes: u16, standing_by: Option<StandingBy>) {
+    /// Lanes were claimed: how many there are, for how long those that are held here are, and who has them if that is none.
+    pub(super) fn claimed(&self, lanes: u16, held: Held, standing_by: Option<StandingBy>) {
         self.told.send_if_modified(|told| {
             let changed = told.count != lanes
                 || told.standing_by != standing_by
                 || told.claim_trouble.is_some();
             told.count = lanes;
+            told.held = Some(held);
             told.standing_by = standing_by;
             told.claim_trouble = None;
             changed

@@ -4,10 +4,12 @@ mod ahead;
 mod failing;
 mod feeding;
 mod link;
+mod next_page;
 mod parking;
 mod place;
 mod requests;
 mod stretch;
+mod stride;
 mod trouble;
 
 use std::{
@@ -20,9 +22,11 @@ use uno_core::{Checkpoint, EventFilter, ReadLog, StoreChange};
 
 use self::{
     ahead::Ahead,
+    next_page::NextPage,
     place::Place,
     requests::Retrying,
     stretch::Stretch,
+    stride::Stride,
     trouble::{Failure, Trouble},
 };
 use super::{Shared, StopReason, entry::Entry, report::Phase};
@@ -39,6 +43,8 @@ pub(super) struct Runner {
     paused: tokio::sync::watch::Receiver<bool>,
     filter: EventFilter,
     ahead: Ahead,
+    next: NextPage,
+    stride: Stride,
     trouble: Trouble,
     /// The keys of this lane that are parked. Only the holder of a lane changes them, so what is known is what is.
     parked: HashSet<Arc<str>>,
@@ -65,7 +71,9 @@ type Step<T> = Result<T, Halt>;
 impl Runner {
     pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>, link: LaneLink) -> Self {
         let paused = entry.paused.subscribe();
-        let trouble = Trouble::inherited(&link.lease, link.unheard, entry.spec.batch_size);
+        let (least, most) = (entry.spec.batch_size, entry.spec.batch_most);
+        // Whoever had the lane before may have had as much in hand as is ever fed at a time.
+        let trouble = Trouble::inherited(&link.lease, link.unheard, most);
         Self {
             shared,
             entry,
@@ -73,6 +81,8 @@ impl Runner {
             paused,
             filter: EventFilter::all(),
             ahead: Ahead::default(),
+            next: NextPage::default(),
+            stride: Stride::new(least, most),
             trouble,
             parked: HashSet::new(),
             retrying: None,
@@ -118,6 +128,7 @@ impl Runner {
     async fn follow(&mut self) -> Step<Infallible> {
         let mut place = self.open().await?;
         self.ahead = Ahead::default();
+        self.stride.reset();
         loop {
             if self.link.stop.is_cancelled() {
                 self.save(&mut place).await?;
@@ -159,11 +170,16 @@ impl Runner {
     async fn read(&mut self, place: &mut Place) -> Step<()> {
         // Before reading: a commit in between is then noticed at once, not after the next poll.
         let mark = self.shared.store.change();
-        let limit = self.batch_size(place).max(ReadLog::DEFAULT_LIMIT);
-        let reading = self
-            .shared
-            .feed
-            .read(place.position(), &self.filter, limit, mark);
+        let limit = self.entry.spec.batch_most.max(ReadLog::DEFAULT_LIMIT);
+        let reading = async {
+            match self.next.take(place.position()).await {
+                Some(page) => Ok(page),
+                None => {
+                    let feed = &self.shared.feed;
+                    feed.read(place.position(), &self.filter, limit, mark).await
+                }
+            }
+        };
         let page = tokio::select! {
             biased;
             () = self.link.stop.cancelled() => return Ok(()),
@@ -178,6 +194,11 @@ impl Runner {
             return self.wait_for_more(place, mark).await;
         };
         self.tell_if_behind(place.position());
+        if page.events().len() >= limit && !self.trouble.is_singly(position) {
+            let mark = self.shared.store.change();
+            self.next
+                .begin(&self.shared.feed, position, &self.filter, limit, mark);
+        }
         self.ahead = Ahead::new(page);
         if self.link.lanes.get() > 1 {
             let mut ahead = std::mem::take(&mut self.ahead);
@@ -238,7 +259,7 @@ impl Runner {
         if self.trouble.is_singly(place.position()) {
             1
         } else {
-            self.entry.spec.batch_size
+            self.stride.now()
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use uno_core::{Lane, Position, SubscriptionName};
 
 use crate::{Group, Replay};
@@ -16,6 +17,7 @@ pub struct SubscriptionStatus {
     pub(super) checkpoint: Option<Position>,
     pub(super) position: Position,
     pub(super) head: Option<Position>,
+    pub(super) lag_events: Option<u64>,
     pub(super) lag: Option<Duration>,
     pub(super) parked: Option<u64>,
     pub(super) lanes: Vec<LaneStatus>,
@@ -68,15 +70,14 @@ impl SubscriptionStatus {
     }
 
     /// How many events of the log it is behind, at most: positions may have holes where an append failed. `None` when the
-    /// store could not be asked.
+    /// store could not be asked for the end of the log, or for where lanes are that are not run here.
     #[must_use]
     pub fn lag_events(&self) -> Option<u64> {
-        self.head
-            .map(|head| head.get().saturating_sub(self.position.get()))
+        self.lag_events
     }
 
-    /// How long the oldest event that it has not come to has been in the store; zero when there is none, `None` when the
-    /// store could not be asked.
+    /// How long the oldest event that it has not come to has been in the store; zero when there is none, `None` when that can't be
+    /// known, as with [`lag_events`](Self::lag_events).
     #[must_use]
     pub fn lag(&self) -> Option<Duration> {
         self.lag
@@ -201,6 +202,14 @@ pub enum SubscriptionState {
         /// The name of that process, or of the one that has the first lane.
         holder: Arc<str>,
     },
+    /// The leases of the lanes that it runs have run out, and could not be renewed: it hands out nothing, and others may have taken
+    /// the lanes. As a rule the store is away.
+    Unheld {
+        /// When they were renewed last, by the manager's clock.
+        renewed: DateTime<Utc>,
+        /// What the store says, with its causes; `None` as long as it does not answer at all.
+        error: Option<Arc<str>>,
+    },
     /// Something failed, and it waits before it tries again.
     Retrying {
         /// How many attempts have failed in a row.
@@ -242,6 +251,13 @@ impl fmt::Display for SubscriptionState {
             Self::CaughtUp => f.write_str("caught up"),
             Self::Paused => f.write_str("paused"),
             Self::Standby { holder } => write!(f, "standing by for {holder}"),
+            Self::Unheld { renewed, error } => {
+                let error = error.as_deref().unwrap_or("the store does not answer");
+                write!(
+                    f,
+                    "not holding its lanes, last renewed at {renewed}: {error}"
+                )
+            }
             Self::Retrying { attempt, error } => {
                 write!(f, "retrying after {attempt} failed attempts: {error}")
             }

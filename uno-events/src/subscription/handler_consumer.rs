@@ -27,11 +27,14 @@ pub(super) struct HandlerConsumer<T> {
 pub(super) trait Target: Send + Sync + 'static {
     fn filter(&self) -> EventFilter;
 
+    /// Whether the handler has layers.
+    fn is_layered(&self) -> bool;
+
     /// The call that is to be made, or why the event can't be decoded. Layers note in `context` how often the handler itself is called.
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
-        context: &Arc<CallContext>,
+        context: Option<Arc<CallContext>>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError>;
 }
 
@@ -49,8 +52,9 @@ impl<T: Target> HandlerConsumer<T> {
     }
 
     async fn handle(&self, name: &str, event: &Arc<RecordedEvent>) -> Result<(), ConsumeError> {
-        let context = Arc::<CallContext>::default();
-        let call = self.target.prepare(event, &context)?;
+        // Only layers have something to note in it.
+        let context = self.target.is_layered().then(Arc::<CallContext>::default);
+        let call = self.target.prepare(event, context.clone())?;
         let span = tracing::debug_span!(
             telemetry::HANDLE,
             handler = name,
@@ -64,17 +68,13 @@ impl<T: Target> HandlerConsumer<T> {
         };
         match guarded(self.time_limit, call.instrument(span)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => match CallError::of(&*error) {
-                // The event is not at fault when the circuit was open before it came. When the circuit opened while it was tried, that
-                // was an attempt as any other, or one bad event behind a breaker would hold its lane for ever.
-                Some(&CallError::CircuitOpen(rest)) if !context.was_tried() => {
-                    Err(ConsumeError::NotNow {
-                        position: event.position(),
-                        rest,
-                        source: error,
-                    })
-                }
-                _ => Err(failed(error)),
+            Ok(Err(error)) => match rest(&error, context.as_deref()) {
+                Some(rest) => Err(ConsumeError::NotNow {
+                    position: event.position(),
+                    rest,
+                    source: error,
+                }),
+                None => Err(failed(error)),
             },
             Err(interrupted) => Err(failed(interrupted.into())),
         }
@@ -108,6 +108,21 @@ impl<T: Target> Consumer for HandlerConsumer<T> {
             handled = Some(event);
         }
         Ok(self.checkpoints.save_checkpoint(write.clone()).await?)
+    }
+}
+
+/// For how long nothing will come of trying the event again, if it is not at fault and was no more than in the way: the circuit was open
+/// before it came, or a breaker has let it through as a trial, which failed as others did before. When the circuit opened while it was
+/// tried, that was an attempt as any other, or one bad event behind a breaker would hold its lane for ever.
+fn rest(error: &BoxError, context: Option<&CallContext>) -> Option<Duration> {
+    if let Some(rest) = context.and_then(CallContext::outage) {
+        return Some(rest);
+    }
+    match CallError::of(&**error) {
+        Some(&CallError::CircuitOpen(rest)) if !context.is_some_and(CallContext::was_tried) => {
+            Some(rest)
+        }
+        _ => None,
     }
 }
 
@@ -157,20 +172,24 @@ impl<E: EventSet> Target for TypedTarget<E> {
         self.filter.clone()
     }
 
+    fn is_layered(&self) -> bool {
+        self.handler.is_layered()
+    }
+
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
-        context: &Arc<CallContext>,
+        context: Option<Arc<CallContext>>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
         // The parts of a split are handled together: the checkpoint moves when all of them are.
         let parts = self.decoder.decode_matching::<E>(event)?;
-        let context = Arc::clone(context);
         Ok(async move {
             for envelope in parts {
-                let call = self
-                    .handler
-                    .call_in(Arc::new(envelope), Arc::clone(&context));
-                call.await?;
+                let envelope = Arc::new(envelope);
+                match &context {
+                    Some(context) => self.handler.call_in(envelope, Arc::clone(context)).await?,
+                    None => self.handler.call(envelope).await?,
+                }
             }
             Ok(())
         })
@@ -194,12 +213,21 @@ impl Target for RecordedTarget {
         self.filter.clone()
     }
 
+    fn is_layered(&self) -> bool {
+        self.handler.is_layered()
+    }
+
     fn prepare(
         &self,
         event: &Arc<RecordedEvent>,
-        context: &Arc<CallContext>,
+        context: Option<Arc<CallContext>>,
     ) -> Result<impl Future<Output = Result<(), BoxError>> + Send, DecodeError> {
-        let (event, context) = (Arc::clone(event), Arc::clone(context));
-        Ok(async move { self.handler.call_in(event, context).await })
+        let event = Arc::clone(event);
+        Ok(async move {
+            match context {
+                Some(context) => self.handler.call_in(event, context).await,
+                None => self.handler.call(event).await,
+            }
+        })
     }
 }

@@ -127,6 +127,6 @@ fn document(row: &PgRow) -> Result<Document, Fault> {
     Ok(Document::new(
         row.try_get(0)?,
         row.try_get::<i64, _>(1)?.cast_unsigned(),
-        Payload::from_stored(row.try_get::<PgJson, _>(2)?.0),
+        Payload::from_stored(row.try_get::<PgJson<'_>, _>(2)?.0),
     ))
 }

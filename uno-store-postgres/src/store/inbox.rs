@@ -102,7 +102,7 @@ impl InboxStore for PgStore {
 fn record(row: &PgRow) -> Result<InboxRecord, Fault> {
     Ok(InboxRecord::new(
         row.try_get::<PgUuid, _>(0)?.0,
-        Payload::from_stored(row.try_get::<PgJson, _>(1)?.0),
+        Payload::from_stored(row.try_get::<PgJson<'_>, _>(1)?.0),
         row.try_get::<PgTime, _>(2)?.0,
     ))
 }

@@ -245,27 +245,27 @@ fn record(row: &PgRow) -> Result<ProcessRecord, Fault> {
         row.try_get(0)?,
         revision,
         status,
-        Payload::from_stored(row.try_get::<PgJson, _>(3)?.0),
+        Payload::from_stored(row.try_get::<PgJson<'_>, _>(3)?.0),
     ))
 }
 
 fn entry(row: &PgRow) -> Result<HistoryRecord, Fault> {
     let number = u64::try_from(row.try_get::<i64, _>(0)?).map_err(Fault::corrupt)?;
     let recorded_at = row.try_get::<PgTime, _>(1)?.0;
-    let entry = Payload::from_stored(row.try_get::<PgJson, _>(2)?.0);
+    let entry = Payload::from_stored(row.try_get::<PgJson<'_>, _>(2)?.0);
     Ok(HistoryRecord::new(number, recorded_at, entry))
 }
 
 fn message(row: &PgRow, queue: &str) -> Result<QueuedMessage, Fault> {
     let number = u64::try_from(row.try_get::<i64, _>(0)?).map_err(Fault::corrupt)?;
-    let metadata: Metadata = serde_json::from_str(&row.try_get::<PgJson, _>(5)?.0)
+    let metadata: Metadata = serde_json::from_str(row.try_get::<PgJson<'_>, _>(5)?.0)
         .map_err(|_| Fault::corrupt("the metadata of a message can't be read"))?;
     let message = NewMessage::new(
         queue,
         row.try_get::<PgUuid, _>(1)?.0,
         row.try_get::<String, _>(2)?,
         row.try_get::<String, _>(3)?,
-        Payload::from_stored(row.try_get::<PgJson, _>(4)?.0),
+        Payload::from_stored(row.try_get::<PgJson<'_>, _>(4)?.0),
         metadata,
     );
     Ok(QueuedMessage::new(

@@ -80,13 +80,13 @@ async fn due(session: &mut Session, process: String, max: usize) -> Result<DueTi
 }
 
 fn timer(row: &PgRow) -> Result<Timer, Fault> {
-    let metadata: Metadata = serde_json::from_str(&row.try_get::<PgJson, _>(4)?.0)
+    let metadata: Metadata = serde_json::from_str(row.try_get::<PgJson<'_>, _>(4)?.0)
         .map_err(|_| Fault::corrupt("the metadata of a timer can't be read"))?;
     Ok(Timer::new(
         row.try_get(0)?,
         row.try_get::<PgUuid, _>(1)?.0,
         due_at(row)?,
-        Payload::from_stored(row.try_get::<PgJson, _>(3)?.0),
+        Payload::from_stored(row.try_get::<PgJson<'_>, _>(3)?.0),
         metadata,
     ))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     judge::Verdict,
     subscriptions::{
-        ATTEMPTS, DIARY, LEDGER,
+        ATTEMPTS, BATCH, DIARY, LEDGER,
         appending::Entry,
         evidence::Evidence,
         poison::{Attempt, Kind, Poison},
@@ -133,7 +133,11 @@ fn judge_count(
         format!("{entry} by {subscription}, {poison:?}: {tried:?}, {excused} excused")
     });
     // A process that dies may take an attempt with it that was counted and not made, or made and not noticed.
-    let least = if evidence.apart { most } else { 1 };
+    let least = match evidence.apart {
+        true if is_suspected_of_another(evidence, entry, poison) => most - 1,
+        true => most,
+        false => 1,
+    };
     verdict.breach("tried too seldom", u64::from(count < least), || {
         format!("{entry} by {subscription}, {poison:?}: {tried:?}")
     });
@@ -147,6 +151,26 @@ fn judge_count(
     verdict
         .facts
         .add(&format!("{alone}poison that {what}, tried {how}"), 1);
+}
+
+/// Whether the death of an event that was handled after all may have been put down to this one behind it: nobody can know that it was not
+/// its own, since both kill their process and may have been in hand at once. Each death has the suspects of one batch, and begins
+/// no further than the end of the one before.
+pub(super) fn is_suspected_of_another(evidence: &Evidence, entry: Entry, poison: Poison) -> bool {
+    let kills_for_a_while = |other: &Entry| {
+        let poison = Poison::of(evidence.recipe, *other);
+        poison.is_some_and(|poison| poison.kind == Kind::Abort && poison.fails.is_some())
+    };
+    let position = evidence.log.get(&entry).map(|logged| logged.position);
+    let mut before: Vec<_> = evidence
+        .log
+        .iter()
+        .filter(|(_, logged)| Some(logged.position) < position)
+        .map(|(other, logged)| (logged.position, *other))
+        .collect();
+    before.sort_unstable();
+    let mut near = before.iter().rev().take(2 * BATCH);
+    poison.kind == Kind::Abort && near.any(|(_, other)| kills_for_a_while(other))
 }
 
 /// How many attempts may be there beyond those that count: cut off by something else than the event, or made in a batch, so that

@@ -1,12 +1,14 @@
 //! The judge on trial: a case in which nothing is wrong, and what is done to it.
+//!
+//! Long because each harm is a row of one list.
 
 use super::*;
 use crate::subscriptions::{
-    ATTEMPTS,
+    ATTEMPTS, BATCH,
     diary::Line,
     evidence::Logged,
     ledger::{Row, Stamp},
-    poison::{Attempt, Recipe},
+    poison::{Attempt, Kind, Recipe},
     relief::Parked,
 };
 use uno_core::ParkingRequest;
@@ -93,6 +95,7 @@ fn good() -> Evidence {
                 subscription,
                 entries: (fatal.seq..=EVENTS).map(|seq| Entry { key, seq }).collect(),
                 told: ATTEMPTS,
+                error: String::new(),
                 request,
             });
         }
@@ -302,6 +305,7 @@ const HARMS: &[(Harm, &[&str])] = &[
                 subscription: LEDGER,
                 entries: (20..=EVENTS).map(|seq| Entry { seq, ..SOME }).collect(),
                 told: ATTEMPTS,
+                error: String::new(),
                 request: ParkingRequest::Retry,
             });
         },
@@ -389,6 +393,41 @@ fn every_fault_is_seen_for_what_it_is() {
     for (number, (harm, laws)) in HARMS.iter().enumerate() {
         assert_eq!(broken(harm), *laws, "harm {number}");
     }
+}
+
+#[test]
+fn the_death_of_one_that_is_handled_after_all_may_be_put_down_to_one_behind_it() {
+    let kills = |for_good: bool| {
+        let entries = (0..10_000).map(|seq| Entry { key: 1, seq });
+        let mut entries = entries.filter_map(|entry| Some((entry, Poison::of(RECIPE, entry)?)));
+        let found = entries
+            .find(|(_, poison)| poison.kind == Kind::Abort && poison.fails.is_none() == for_good);
+        found.unwrap()
+    };
+    let ((gentle, _), (fatal, poison)) = (kills(false), kills(true));
+    let filling = (0..).map(|seq| Entry { key: 2, seq });
+    let filling: Vec<_> = filling
+        .filter(|entry| Poison::of(RECIPE, *entry).is_none())
+        .take(2 * BATCH)
+        .collect();
+    let is_suspected = |order: Vec<Entry>| {
+        let logged = |position| Logged { position, id: 0 };
+        let log = (1..).zip(order).map(|(n, entry)| (entry, logged(n)));
+        let evidence = Evidence {
+            recipe: RECIPE,
+            apart: true,
+            log: log.collect(),
+            ..Evidence::default()
+        };
+        parking::is_suspected_of_another(&evidence, fatal, poison)
+    };
+    let between = |count: usize| filling.iter().copied().take(count);
+    let behind = |count| [gentle].into_iter().chain(between(count)).chain([fatal]);
+    assert!(is_suspected(behind(0).collect()));
+    assert!(is_suspected(behind(2 * BATCH - 1).collect()));
+    assert!(!is_suspected(behind(2 * BATCH).collect()), "too far behind");
+    assert!(!is_suspected(vec![fatal, gentle]), "before it");
+    assert!(!is_suspected(between(5).chain([fatal]).collect()), "alone");
 }
 
 #[test]

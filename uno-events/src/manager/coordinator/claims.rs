@@ -9,7 +9,10 @@ use super::Coordinator;
 use crate::{
     RetryPolicy, StopReason,
     guard::error_text,
-    manager::{Shared, report::StandingBy},
+    manager::{
+        Shared,
+        report::{Held, StandingBy},
+    },
     subscription::Prepared,
     telemetry,
 };
@@ -110,7 +113,11 @@ impl Coordinator {
         let unheard = self.failed > 0;
         (self.asked, self.claimed, self.failed) = (true, true, 0);
         let lease = self.shared.settings.lease;
-        self.held.send_replace(since + lease);
+        let held = Held {
+            until: since + lease,
+            renewed: self.shared.clock.now(),
+        };
+        self.held.send_replace(held.until);
         self.next_claim = since + lease / 3;
         self.drain.send_if_modified(|drain| {
             let changed = *drain != grant.drain_to();
@@ -124,7 +131,8 @@ impl Coordinator {
         };
         // The lanes first: else it would look for a moment as if others had those that are run here.
         self.grant(&grant, unheard);
-        self.entry.report.claimed(grant.lanes().get(), standing_by);
+        let lanes = grant.lanes().get();
+        self.entry.report.claimed(lanes, held, standing_by);
         self.hand_out_requests().await;
     }
 

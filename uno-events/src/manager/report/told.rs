@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use uno_core::{Checkpoint, Lane, Position, StoreEpoch};
 
 use crate::manager::{StopReason, SubscriptionCounts, SubscriptionState};
@@ -20,12 +22,23 @@ pub(in crate::manager) struct Reported {
     pub(in crate::manager) standing_by: Option<StandingBy>,
     /// The claim of lanes fails, so often in a row.
     pub(in crate::manager) claim_trouble: Option<(u32, Arc<str>)>,
+    /// How long what was claimed last holds.
+    pub(in crate::manager) held: Option<Held>,
     /// Of the log that is read; `None` before it was first looked at.
     pub(in crate::manager) epoch: Option<StoreEpoch>,
     /// Whether it has not caught up since it started or fell behind.
     pub(in crate::manager) behind: bool,
     pub(in crate::manager) counts: SubscriptionCounts,
     pub(in crate::manager) last_error: Option<Arc<str>>,
+}
+
+/// How long lanes are on lease.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::manager) struct Held {
+    /// By the process's own clock.
+    pub(in crate::manager) until: Instant,
+    /// When that was answered, for people.
+    pub(in crate::manager) renewed: DateTime<Utc>,
 }
 
 /// Who has all the lanes.
@@ -68,6 +81,7 @@ impl Reported {
             count: 0,
             standing_by: None,
             claim_trouble: None,
+            held: None,
             epoch: None,
             behind: true,
             counts: SubscriptionCounts::default(),
@@ -82,6 +96,7 @@ impl Reported {
         self.count = 0;
         self.standing_by = None;
         self.claim_trouble = None;
+        self.held = None;
         self.epoch = None;
         self.behind = true;
     }
@@ -131,6 +146,31 @@ impl Reported {
             .min()
             .or(elsewhere.map(|standing_by| standing_by.position))
             .unwrap_or(Position::START)
+    }
+
+    /// What is to be told of the subscription now. What its lanes said of themselves was true then: one that waits for an answer of a
+    /// store that is away says nothing new, and its lease runs out meanwhile.
+    pub(in crate::manager) fn state_at(&self, now: Instant) -> SubscriptionState {
+        let state = self.state();
+        if self.lanes.is_empty() || state.is_stopped() || state == SubscriptionState::Paused {
+            return state;
+        }
+        if let Some(held) = self.held.filter(|held| held.until <= now) {
+            return SubscriptionState::Unheld {
+                renewed: held.renewed,
+                error: self
+                    .claim_trouble
+                    .as_ref()
+                    .map(|(_, error)| Arc::clone(error)),
+            };
+        }
+        match (&state, &self.claim_trouble) {
+            (SubscriptionState::Retrying { .. }, _) | (_, None) => state,
+            (_, Some((attempt, error))) => SubscriptionState::Retrying {
+                attempt: *attempt,
+                error: Arc::clone(error),
+            },
+        }
     }
 
     /// What the subscription is doing, from what its lanes do.

@@ -58,6 +58,7 @@ impl Runner {
         }
         self.busy();
         let alone = self.prepare(&events).await?;
+        let begun = Instant::now();
         let consumed = self
             .consume(place, events, next, &stretch, parking.clone())
             .await;
@@ -66,6 +67,7 @@ impl Runner {
         if let Err(failure) = consumed {
             return Err(self.failed(failure, stretch).await);
         }
+        self.stride.took(stretch.len(), begun.elapsed());
         self.saved(place, next, stretch.len() + parking.len());
         self.entry.report.handled(self.lane(), stretch.len(), next);
         self.entry.report.queued_behind(parking.len());
