@@ -68,11 +68,14 @@ pub struct RangeReplay {
     time_limit: Option<Duration>,
     targets: Vec<Box<dyn Target>>,
     skipped: Vec<String>,
-    on_progress: Option<Box<dyn FnMut(&ReplayProgress) + Send>>,
+    on_progress: Option<OnProgress>,
     /// The stretch in positions, once it is known; the first moves on.
     stretch: Option<(Position, Position)>,
     handled: u64,
 }
+
+/// Told after each page.
+type OnProgress = Box<dyn FnMut(&ReplayProgress) + Send>;
 
 /// An end of the stretch, as it was given.
 #[derive(Clone, Copy, Debug)]

@@ -81,6 +81,10 @@ impl Due {
     clippy::exhaustive_enums,
     reason = "every store must handle every case"
 )]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are set, and each lives for one commit: a box would be an allocation for nothing"
+)]
 pub enum TimerWrite {
     /// Sets it, in place of one with the same process and id.
     Set(NewTimer),
