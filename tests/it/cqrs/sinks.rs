@@ -80,7 +80,7 @@ impl Sink for Engine {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let fails = self
             .failing
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(1)
             })
             .is_ok();

@@ -55,10 +55,10 @@ const CHANGES: [(&str, Change); 14] = [
         parts.position = Position::new(parts.position.get() + 100_000).unwrap();
     }),
     ("name", |parts| {
-        parts.name = EventName::new("money_withdrawn").unwrap()
+        parts.name = EventName::new("money_withdrawn").unwrap();
     }),
     ("schema version", |parts| {
-        parts.schema_version = SchemaVersion::FIRST
+        parts.schema_version = SchemaVersion::FIRST;
     }),
     ("a blank in the payload", |parts| {
         let text = parts.payload.as_str().replace(": ", ":");
@@ -69,10 +69,10 @@ const CHANGES: [(&str, Change); 14] = [
         parts.payload = Payload::from_json(text).unwrap();
     }),
     ("occurred at", |parts| {
-        parts.occurred_at += TimeDelta::microseconds(1)
+        parts.occurred_at += TimeDelta::microseconds(1);
     }),
     ("recorded at", |parts| {
-        parts.recorded_at -= TimeDelta::microseconds(1)
+        parts.recorded_at -= TimeDelta::microseconds(1);
     }),
     ("correlation", |parts| {
         let id = uno_core::CorrelationId::new();
@@ -83,7 +83,7 @@ const CHANGES: [(&str, Change); 14] = [
         parts.metadata = parts.metadata.clone().with_causation_id(id);
     }),
     ("actor", |parts| {
-        parts.metadata = parts.metadata.clone().with_actor("eve")
+        parts.metadata = parts.metadata.clone().with_actor("eve");
     }),
     ("headers", |parts| {
         parts.metadata = parts.metadata.clone().with_header("channel", "till");
