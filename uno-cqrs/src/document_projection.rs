@@ -349,9 +349,9 @@ impl<P: DocumentProjection, B: Backend> DocumentProjector<P, B> {
                 .documents
                 .extend(declaration.map_err(|error| match error {
                     DeclareError::Store(error) => ConsumeError::Store(error),
-                    other => ConsumeError::Stop {
+                    DeclareError::Stop(source) => ConsumeError::Stop {
                         position: first.position(),
-                        source: other.into(),
+                        source,
                     },
                 })?);
         }

@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, collections::BTreeMap, fmt, ops::RangeBounds};
 
 use uno_core::{
-    Document, DocumentStore, DocumentWrite, FieldRange, FieldValue, Indexable, Payload, Refusal,
+    BoxError, Document, DocumentStore, DocumentWrite, FieldRange, FieldValue, Indexable, Payload,
     StoreError,
 };
 
@@ -210,9 +210,9 @@ pub(crate) async fn declare<P: DocumentProjection, S: DocumentStore + ?Sized>(
     }
     if stored.is_some() || !is_empty {
         let collection = collection.to_owned();
-        return Err(FieldsChanged { collection }.into());
+        return Err(DeclareError::Stop(FieldsChanged { collection }.into()));
     }
-    let body = Payload::encode(&wanted)?;
+    let body = Payload::encode(&wanted).map_err(|error| DeclareError::Stop(error.into()))?;
     Ok(Some(
         DocumentWrite::put(FIELDS, collection, body).expecting(0),
     ))
@@ -231,12 +231,15 @@ pub(crate) async fn declared<S: DocumentStore + ?Sized>(
 }
 
 /// Why it can't be said what the documents are found by.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum DeclareError {
-    #[error(transparent)]
-    Changed(#[from] FieldsChanged),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+    Store(StoreError),
+    /// [`FieldsChanged`], or a name that can't be stored: nobody can write there.
+    Stop(BoxError),
+}
+
+impl From<StoreError> for DeclareError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }

@@ -189,7 +189,7 @@ impl<P: StreamProjection> InlineDocuments<P> {
                 Ok(None) => self.set_declared(generation),
                 Ok(Some(declaration)) => writes.push(declaration),
                 Err(DeclareError::Store(error)) => return Err(error.into()),
-                Err(error) => return Err(CommandError::failed(error)),
+                Err(DeclareError::Stop(error)) => return Err(CommandError::failed(error)),
             }
         }
         Ok(writes)

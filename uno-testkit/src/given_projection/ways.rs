@@ -113,6 +113,10 @@ impl<P: StreamProjection + Clone> GivenProjection<P> {
     ///
     /// # Panics
     /// When they differ, or the store can't be used.
+    #[expect(
+        clippy::future_not_send,
+        reason = "a test awaits it where it is, and may open its stores as it likes"
+    )]
     pub async fn then_the_same_in_every_way<B: Backend, F: Future<Output = Arc<B>>>(
         &self,
         open: impl Fn() -> F,
