@@ -35,7 +35,7 @@ async fn a_tree_crosses_commands_and_sagas() {
     };
     let tree = app.causation_of(present.id(), CausationLimits::new()).await;
     let tree = tree.unwrap().unwrap();
-    assert_eq!(tree.causes(), std::slice::from_ref(&large));
+    assert_eq!(tree.causes(), std::slice::from_ref(large));
     // Above the first event is the command that somebody sent.
     let command = large.metadata().causation_id().unwrap();
     assert_eq!(tree.beginning(), Beginning::Outside(command));
