@@ -34,7 +34,7 @@ pub async fn documents_survive_reopening<H: PersistentDocumentHarness>(
     })
     .await?;
     t.commit(|commit| {
-        commit.documents = vec![numbered("a", 7), DocumentWrite::remove("notes", "gone")]
+        commit.documents = vec![numbered("a", 7), DocumentWrite::remove("notes", "gone")];
     })
     .await?;
     let (scanned, found) = (
