@@ -154,12 +154,21 @@ pub(super) async fn metadata_goes_from_a_command_to_the_last_event<H: BackendHar
         assert!(here.next().is_none(), "{name} of {stream} happened once");
         Arc::clone(event)
     };
-    // All of it is the same throughout, but for what the direct cause is.
+    // All of it is the same throughout, but for what the direct cause is, and the last event before it.
+    let on_the_way = |metadata: &Metadata, stream: &str| match stream {
+        "account-ada" => metadata.clone(),
+        "account-bonus" => metadata
+            .clone()
+            .with_causing_event(of("account-ada", "opened").id()),
+        _ => metadata
+            .clone()
+            .with_causing_event(of("account-bonus", "moved").id()),
+    };
     for event in &events {
         let cause = event.metadata().causation_id().unwrap();
         assert_eq!(
             *event.metadata(),
-            metadata.clone().with_causation_id(cause),
+            on_the_way(&metadata, &event.stream().to_string()).with_causation_id(cause),
             "{event:?}"
         );
     }
@@ -186,7 +195,8 @@ pub(super) async fn metadata_goes_from_a_command_to_the_last_event<H: BackendHar
         .iter()
         .map(|outcome| outcome.message().metadata().clone())
         .collect();
-    let expected = ["1", "2"].map(|number| metadata.clone().with_causation_id(sent(number)));
+    let expected = [("1", "account-bonus"), ("2", "customer-ada")]
+        .map(|(number, stream)| on_the_way(&metadata, stream).with_causation_id(sent(number)));
     assert_eq!(causes, expected);
 }
 
@@ -226,6 +236,8 @@ pub(super) async fn a_command_in_a_queue_names_its_cause<H: BackendHarness>(
     manager.stop_all().await;
     let opened = &log(&**store).await[0];
     let sent = store.read_queue(saga.queues().0, 0, 10).await.unwrap();
-    let expected = metadata.with_causation_id(*opened.id().as_uuid());
+    let expected = metadata
+        .with_causation_id(*opened.id().as_uuid())
+        .with_causing_event(opened.id());
     assert_eq!(*sent[0].message().metadata(), expected);
 }
