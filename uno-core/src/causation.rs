@@ -74,7 +74,7 @@ pub struct CausationTree {
 #[non_exhaustive]
 pub enum Beginning {
     /// With an event that names no cause.
-    Event,
+    Uncaused,
     /// With a cause that is no event of this log: a command that somebody sent, a timer, or an event that is elsewhere.
     Outside(Uuid),
     /// Nowhere: an event is among its own causes, which no sound log has. Causes end before the first that comes again.
@@ -172,7 +172,7 @@ impl CausationTree {
 impl fmt::Display for CausationTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.beginning {
-            Beginning::Event => {}
+            Beginning::Uncaused => {}
             Beginning::Outside(id) => writeln!(f, "from {id}, which is not in the log")?,
             Beginning::Loop(id) => writeln!(f, "… {id} is among its own causes")?,
             Beginning::Cut => writeln!(f, "… there are more causes")?,

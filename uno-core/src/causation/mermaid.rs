@@ -87,7 +87,7 @@ impl Chart {
     /// What is above the first event.
     fn beginning(&mut self, beginning: Beginning, first: &RecordedEvent) {
         let (what, node) = match beginning {
-            Beginning::Event => return,
+            Beginning::Uncaused => return,
             Beginning::Outside(id) => (id.to_string(), first.id()),
             Beginning::Loop(id) => (format!("{id} is among its own causes"), first.id()),
             Beginning::Cut => ("there are more causes".to_owned(), first.id()),

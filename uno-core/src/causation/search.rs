@@ -55,7 +55,7 @@ async fn causes<S: EventStore + ?Sized>(
         let metadata = causes.last().unwrap_or(event).metadata();
         let direct = metadata.causation_id().map(EventId::from_uuid);
         let Some(first) = direct.or(metadata.causing_event()) else {
-            break Beginning::Event;
+            break Beginning::Uncaused;
         };
         let mut ids = vec![first];
         ids.extend(metadata.causing_event().filter(|id| *id != first));

@@ -24,7 +24,7 @@ fn as_json_unless_it_is_told_otherwise() {
         names.collect::<Vec<_>>().join(" ")
     };
     assert!(names("commands").starts_with("add_item allocate_stock cancel_order charge_payment"));
-    assert_eq!(names("handlers"), "analytics mail");
+    assert_eq!(names("handlers"), "analytics mail uno.chain.orders");
     assert_eq!(names("sagas"), "fulfilment");
     assert!(names("projections").contains("order_summaries"));
 }
