@@ -50,7 +50,10 @@ pub(super) async fn a_tree_goes_up_to_the_beginning_and_down_to_the_last_effect<
         .await;
     let tree = tree.unwrap().unwrap();
     assert_eq!(tree.event(), &placed);
-    assert_eq!((tree.beginning(), tree.is_cut()), (Beginning::Uncaused, false));
+    assert_eq!(
+        (tree.beginning(), tree.is_cut()),
+        (Beginning::Uncaused, false)
+    );
     assert_eq!(names(&tree), [] as [String; 0]);
     let all = [
         (0, "placed"),
