@@ -158,7 +158,10 @@ async fn run(
     subscription.run_once(executor).await?;
     let rate = events as f64 / begun.elapsed().as_secs_f64();
     let handled = handled.load(Ordering::Relaxed);
-    ensure!(handled == events, "{handled} events were handled instead of {events}");
+    ensure!(
+        handled == events,
+        "{handled} events were handled instead of {events}"
+    );
     let (orders, cents): (i64, i64) =
         sqlx::query_as("SELECT sum(orders)::bigint, sum(cents)::bigint FROM evento_sales")
             .fetch_one(pool)
