@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tokio::{
     sync::{Notify, Semaphore},
-    time::timeout,
+    time::{sleep_until, timeout},
 };
 use uno_core::{
     BoxError, Envelope, EventStoreExt as _, ExpectedVersion, ParkingStore as _, StreamId,
@@ -31,6 +31,9 @@ const OTHERS: usize = 98;
 /// What holds up one event holds it up for all who handle it: the 99th percentile is that of the events, and with fifty of them it was the
 /// worst one alone.
 const EVENTS: usize = 510;
+/// How far apart events are appended, beside back to back: a delay is told at a rate that the machine can keep up with. Back to back there is never an idle core, and
+/// what any other subscription does at all is time that the others wait.
+const PACE: Duration = Duration::from_millis(10);
 /// The first ones warm up, and count for nothing.
 const WARM_UP: usize = 10;
 /// How many events are appended while one is stalled and its memory is measured.
@@ -65,8 +68,15 @@ pub(super) async fn measure(
     let row = args.rounds.compare(
         "p99 from commit to handled, one stalled, one panicking, us",
         Bound::AtMost(1.25),
-        async || p99(store, &next(), true).await,
-        async || p99(store, &other(), false).await,
+        async || p99(store, &next(), true, PACE).await,
+        async || p99(store, &other(), false, PACE).await,
+    );
+    table.push(row.await?);
+    let row = args.rounds.compare(
+        "the same, events back to back",
+        Bound::None,
+        async || p99(store, &next(), true, Duration::ZERO).await,
+        async || p99(store, &other(), false, Duration::ZERO).await,
     );
     table.push(row.await?);
     let _ = panic::take_hook();
@@ -145,7 +155,7 @@ impl EventHandler<OrderPlaced> for Panicking {
 
 /// The 99th percentile of the microseconds from an acknowledgement to the end of a handler, over all events and all the others. Whether
 /// disturbed or not there are as many subscriptions.
-async fn p99(store: &PgStore, run: &str, disturbed: bool) -> Result<f64> {
+async fn p99(store: &PgStore, run: &str, disturbed: bool, pace: Duration) -> Result<f64> {
     let watch = Arc::new(Watch {
         start: Instant::now(),
         handled: (0..EVENTS * OTHERS).map(|_| AtomicU64::new(0)).collect(),
@@ -167,7 +177,7 @@ async fn p99(store: &PgStore, run: &str, disturbed: bool) -> Result<f64> {
         manager.subscribe(live(run, "panicking", Calm)?)?;
     }
     manager.start_all().await?;
-    let appended = append(store, run, &watch).await;
+    let appended = append(store, run, &watch, pace).await;
     stalled.gone.notify_one();
     let parked = store.count_parked(&name(run, "panicking")?).await?;
     manager.stop_all().await;
@@ -200,9 +210,12 @@ fn live(
 }
 
 /// Appends one event after the other, each in a stream of its own; gives when each was acknowledged.
-async fn append(store: &PgStore, run: &str, watch: &Watch) -> Result<Vec<u64>> {
+async fn append(store: &PgStore, run: &str, watch: &Watch, pace: Duration) -> Result<Vec<u64>> {
     let mut appended = Vec::with_capacity(EVENTS);
+    let mut due = Instant::now();
     for event in 0..EVENTS {
+        sleep_until(due.into()).await;
+        due += pace;
         let stream = StreamId::new("order", format!("{run}-{event}"))?;
         let order = [OrderPlaced::new(event.try_into()?)];
         store
