@@ -1,10 +1,16 @@
 //! [`HashChain`]: the consumer that gives each event its link.
 
-use std::{collections::BTreeMap, fmt, num::NonZeroU16, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use uno_core::{
-    Backend, Category, Commit, DocumentWrite, EventFilter, EventStore, Position, RecordedEvent,
+    Backend, Category, Commit, Document, DocumentWrite, EventFilter, EventStore, Position,
+    RecordedEvent, StreamId, Version,
 };
 use uno_events::{Batch, ConsumeError, Consumer, Replay, Subscription};
 
@@ -80,21 +86,23 @@ impl<B: Backend> HashChain<B> {
 
     /// The documents in which the events have their links, and those in which the events before them have.
     async fn load(&self, events: &[Arc<RecordedEvent>]) -> Result<Slots, ConsumeError> {
-        let mut slots = BTreeMap::new();
+        let mut slots = Slots::new();
         for event in events {
             let (stream, version) = (event.stream(), event.version());
             for version in [version.previous(), version] {
                 slots
-                    .entry(Segment::key(stream, version))
-                    .or_insert_with(|| Slot::new(Segment::new(stream)));
+                    .entry((stream.clone(), Segment::number(version)))
+                    .or_insert_with(|| Slot::new(stream, version));
             }
         }
-        let keys: Vec<String> = slots.keys().cloned().collect();
+        let keys: Vec<String> = slots.values().map(|slot| slot.key.clone()).collect();
         let collection = self.name.collection();
-        for document in self.backend.load_documents(collection, &keys).await? {
-            if let Some(slot) = slots.get_mut(document.key()) {
+        let found = self.backend.load_documents(collection, &keys).await?;
+        let found: HashMap<&str, &Document> = found.iter().map(|one| (one.key(), one)).collect();
+        for slot in slots.values_mut() {
+            if let Some(document) = found.get(&*slot.key) {
                 slot.revision = document.revision();
-                if let Some(segment) = Segment::read(&document) {
+                if let Some(segment) = Segment::read(document) {
                     slot.segment = segment;
                 }
             }
@@ -105,10 +113,8 @@ impl<B: Backend> HashChain<B> {
     /// Adds the link of an event, or compares it with the one that is there.
     fn link(&self, event: &RecordedEvent, slots: &mut Slots) -> Result<(), BreachKind> {
         let (stream, version) = (event.stream(), event.version());
-        let link_of = |slots: &Slots, version| {
-            let slot = slots.get(&Segment::key(stream, version))?;
-            slot.segment.link(version)
-        };
+        let place = |version| (stream.clone(), Segment::number(version));
+        let link_of = |slots: &Slots, version| slots.get(&place(version))?.segment.link(version);
         let before = version.previous();
         let previous = match before.get() {
             0 => None,
@@ -123,7 +129,7 @@ impl<B: Backend> HashChain<B> {
             };
         }
         let slot = slots
-            .get_mut(&Segment::key(stream, version))
+            .get_mut(&place(version))
             .ok_or(BreachKind::NotLinked)?;
         if !slot.segment.push(version, link) {
             return Err(BreachKind::NotLinked);
@@ -156,7 +162,7 @@ impl<B: Backend> HashChain<B> {
         }
         let mut commit = Commit::new();
         commit.checkpoints.push(checkpoint);
-        for (key, slot) in slots.into_iter().filter(|(_, slot)| slot.changed) {
+        for slot in slots.into_values().filter(|slot| slot.changed) {
             let body = slot
                 .segment
                 .to_payload()
@@ -164,7 +170,7 @@ impl<B: Backend> HashChain<B> {
                     position: first,
                     source: error.into(),
                 })?;
-            let write = DocumentWrite::put(self.name.collection(), key, body);
+            let write = DocumentWrite::put(self.name.collection(), slot.key, body);
             // Whoever else has changed it is not this chain.
             commit.documents.push(write.expecting(slot.revision));
         }
@@ -173,10 +179,12 @@ impl<B: Backend> HashChain<B> {
     }
 }
 
-type Slots = BTreeMap<String, Slot>;
+/// By stream and number of the segment.
+type Slots = BTreeMap<(StreamId, u64), Slot>;
 
 /// A document that a batch reads or changes.
 struct Slot {
+    key: String,
     segment: Segment,
     /// Its revision in the store; 0 when it is not there.
     revision: u64,
@@ -184,9 +192,10 @@ struct Slot {
 }
 
 impl Slot {
-    fn new(segment: Segment) -> Self {
+    fn new(stream: &StreamId, version: Version) -> Self {
         Self {
-            segment,
+            key: Segment::key(stream, version),
+            segment: Segment::new(stream),
             revision: 0,
             changed: false,
         }

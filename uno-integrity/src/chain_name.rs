@@ -7,11 +7,7 @@ use uno_core::SubscriptionName;
 /// The name of a chain: 1 to 64 lower-case letters, digits, `_` and `.`. Its subscription and its collection are named by it, so two
 /// chains over one log, such as one for each key, do not touch each other.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ChainName {
-    name: SubscriptionName,
-    /// How long what is before the name is.
-    prefix: usize,
-}
+pub struct ChainName(SubscriptionName);
 
 impl ChainName {
     const PREFIX: &str = "uno.chain.";
@@ -26,29 +22,26 @@ impl ChainName {
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
             return Err(error());
         }
-        let prefix = Self::PREFIX;
-        let name = SubscriptionName::new(format!("{prefix}{name}")).map_err(|_| error())?;
-        Ok(Self {
-            name,
-            prefix: prefix.len(),
-        })
+        let name = format!("{}{name}", Self::PREFIX);
+        SubscriptionName::new(name).map(Self).map_err(|_| error())
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.name.as_str().get(self.prefix..).unwrap_or_default()
+        let name = self.0.as_str();
+        name.strip_prefix(Self::PREFIX).unwrap_or(name)
     }
 
     /// The name of the subscription that feeds the chain: `uno.chain.` and the name.
     #[must_use]
     pub fn subscription(&self) -> &SubscriptionName {
-        &self.name
+        &self.0
     }
 
     /// Where its links are kept.
     pub(crate) fn collection(&self) -> &str {
-        self.name.as_str()
+        self.0.as_str()
     }
 }
 

@@ -66,7 +66,15 @@ impl Segment {
         self.stream.parse().ok()
     }
 
-    fn number(version: Version) -> u64 {
+    /// Which segment of its stream a document is, by its key.
+    pub(crate) fn number_of(key: &str) -> Option<u64> {
+        let digits = key.split_once('/')?.1;
+        let number = u64::from_str_radix(digits, 16).ok()?;
+        (digits == format!("{number:016x}")).then_some(number)
+    }
+
+    /// Which segment of its stream has the link of a version.
+    pub(crate) fn number(version: Version) -> u64 {
         version.get().saturating_sub(1) / Self::LINKS
     }
 

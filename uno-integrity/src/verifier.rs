@@ -159,7 +159,7 @@ impl Verifier {
         &self,
         stream: &StreamId,
         first: Version,
-        segments: u64,
+        most: u64,
     ) -> Result<StreamPage, StoreError> {
         let prefix = Segment::stream_key(stream);
         let after = match first.previous() {
@@ -169,18 +169,19 @@ impl Verifier {
         let (links, collection) = (&self.parts.links, self.parts.name.collection());
         // One more than is needed tells whether the stream has links beyond.
         let found = links
-            .scan_documents(collection, Some(&after), segments as usize + 1)
+            .scan_documents(collection, Some(&after), most as usize + 1)
             .await?;
-        let documents: BTreeMap<String, Segment> = found
+        let segments: BTreeMap<u64, Segment> = found
             .iter()
             .filter(|document| document.key().starts_with(&prefix))
             .filter_map(|document| {
                 let segment = Segment::read(document)?;
                 let is_its_own = segment.stream().as_ref() == Some(stream);
-                Some((document.key().to_owned(), segment)).filter(|_| is_its_own)
+                let number = Segment::number_of(document.key())?;
+                Some((number, segment)).filter(|_| is_its_own)
             })
             .collect();
-        let count = segments * Segment::LINKS;
+        let count = most * Segment::LINKS;
         let last = first.checked_add(count - 1).unwrap_or(Version::MAX);
         let read = ReadStream::forward(stream.clone())
             .from(first)
@@ -188,7 +189,7 @@ impl Verifier {
             .limit(count as usize);
         Ok(StreamPage {
             events: self.parts.log.read_stream(read).await?,
-            documents,
+            segments,
             last,
         })
     }
@@ -250,7 +251,8 @@ impl fmt::Debug for Verifier {
 /// A stretch of a stream and what the chain has of it.
 struct StreamPage {
     events: Vec<Arc<RecordedEvent>>,
-    documents: BTreeMap<String, Segment>,
+    /// By their numbers.
+    segments: BTreeMap<u64, Segment>,
     /// The last version that it may have.
     last: Version,
 }
@@ -272,7 +274,8 @@ impl Walk<'_> {
         let mut events = page.events.iter().peekable();
         let mut version = first;
         while version <= page.last {
-            let segment = page.documents.get(&Segment::key(self.stream, version));
+            let number = Segment::number(version);
+            let segment = page.segments.get(&number);
             let link = segment.and_then(|segment| segment.link(version));
             let event = events.next_if(|event| event.version() == version);
             let breach = match (event, link) {
@@ -297,10 +300,10 @@ impl Walk<'_> {
                 (Some(event), None) => Some(Breach::at(event, BreachKind::NotLinked)),
                 (None, Some(_)) => Some(Breach::missing(self.stream, version)),
                 (None, None) => {
-                    let key = Segment::key(self.stream, version);
-                    let later = page.documents.range(key..).any(|(key, segment)| {
-                        *key != Segment::key(self.stream, version) || segment.has_after(version)
-                    });
+                    let later = page
+                        .segments
+                        .range(number..)
+                        .any(|(later, segment)| *later > number || segment.has_after(version));
                     if later || events.peek().is_some() {
                         self.verification.add(Breach::missing(self.stream, version));
                     }
